@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The pristine kernel the series applies to, as a git repository under out/."""
+
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from stage import OUT, Fail, output, run, stage
+
+SERIES_VERSION = "7.3"
+SUITES = {"Debian": ["bookworm-backports", "trixie", "trixie-updates", "trixie-backports",
+                     "forky", "sid"],
+          "Debian-Security": ["bookworm-security", "trixie-security"]}
+NEEDED_GIB = 8
+
+GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
+           "GIT_AUTHOR_NAME": "mm folio lifetime project",
+           "GIT_AUTHOR_EMAIL": "folio-lifetime@project.invalid",
+           "GIT_COMMITTER_NAME": "mm folio lifetime project",
+           "GIT_COMMITTER_EMAIL": "folio-lifetime@project.invalid",
+           "GIT_AUTHOR_DATE": "2026-11-22T12:00:00+0000",
+           "GIT_COMMITTER_DATE": "2026-11-22T12:00:00+0000"}
+
+
+class Base:
+    """One base: a source repository and the build folders that belong to it."""
+
+    def __init__(self, ident, version, origin):
+        self.dir = os.path.join(OUT, ident)
+        self.src = os.path.join(self.dir, "linux")
+        self.ident, self.version, self.origin = ident, version, origin
+
+    def git(self, *args, env=None, stdin=None):
+        return output(["git", *args], cwd=self.src, env={**GIT_ENV, **(env or {})},
+                      stdin=stdin).strip()
+
+    @functools.cached_property
+    def commit(self):
+        return self.git("rev-parse", "base^{commit}")
+
+    def checkout(self, commit):
+        """Put the build tree at commit; only files that differ are touched."""
+        lock = os.path.join(self.src, ".git", "index.lock")
+        if os.path.exists(lock):        # a run was killed; out/.lock says none is active
+            os.unlink(lock)
+        self.git("checkout", "--quiet", "--force", "--detach", commit)
+        self.git("clean", "--quiet", "-fd")
+
+
+def makefile_version(text, where):
+    found = [re.search(rf"^{key} *= *(\S*)", text, re.M)
+             for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
+    if not all(found):
+        raise Fail(f"{where} is not a kernel tree: its Makefile names no version")
+    version = ".".join(match[1] for match in found)
+    if not version.startswith(SERIES_VERSION + "."):
+        raise Fail(f"{where} is Linux {version}; the series in patches/v{SERIES_VERSION} is for "
+                   f"{SERIES_VERSION}.x: set KDIR to such a tree, or unset it")
+    return version
+
+
+def check_disk():
+    os.makedirs(OUT, exist_ok=True)
+    free = shutil.disk_usage(OUT).free >> 30
+    if free < NEEDED_GIB:
+        raise Fail(f"out/ has {free} GiB free, a full run needs {NEEDED_GIB}: make room, or put "
+                   "out on another disk (a symbolic link will do)")
+
+
+def into_repository(tree, base):
+    """Commit an unpacked tree and move it, whole, to where it is looked for."""
+    git = ["git", "-C", tree]
+    for cmd in (["init", "--quiet"], ["config", "core.abbrev", "12"],
+                ["config", "gc.auto", "0"], ["config", "core.autocrlf", "false"],
+                ["add", "--all", "--force"],
+                ["commit", "--quiet", "-m", f"Linux {base.version} ({base.origin})"],
+                ["tag", "base"]):
+        output(git + cmd, env=GIT_ENV)
+    os.makedirs(base.dir, exist_ok=True)
+    os.rename(tree, base.src)
+
+
+def scratch():
+    path = os.path.join(OUT, "unpack")
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    return path
+
+
+def from_kdir(kdir):
+    where = f"KDIR={kdir}"
+    if not os.path.isfile(os.path.join(kdir, "Makefile")):
+        raise Fail(f"{where}: no kernel tree there (no Makefile)")
+    kdir = os.path.realpath(kdir)
+    is_git = os.path.exists(os.path.join(kdir, ".git"))
+    if is_git:
+        # Somebody else's checkout may be "dubious" to git; it is only read here.
+        git = ["git", "-c", "safe.directory=*", "-C", kdir]
+        head = output(git + ["rev-parse", "HEAD"]).strip()
+        version = makefile_version(output(git + ["show", "HEAD:Makefile"]), where)
+        key, origin = head[:12], f"HEAD {head[:12]} of {os.path.basename(kdir)}"
+    else:
+        with open(os.path.join(kdir, "Makefile")) as makefile:
+            version = makefile_version(makefile.read(), where)
+        stamp = f"{kdir} {os.stat(kdir).st_mtime_ns}"
+        key, origin = hashlib.sha1(stamp.encode()).hexdigest()[:12], os.path.basename(kdir)
+    base = Base(f"kdir-{key}", version, origin)
+    if not os.path.isdir(base.src):
+        check_disk()
+        with stage(f"import {where}"):
+            tree = os.path.join(scratch(), "linux")
+            os.makedirs(tree)
+            if is_git:
+                archive = subprocess.Popen(git + ["archive", "HEAD"], stdout=subprocess.PIPE)
+                run(["tar", "-x", "-C", tree], "import.log", stdin=archive.stdout)
+                if archive.wait():
+                    raise Fail(f"{where}: git archive HEAD failed")
+            else:
+                run(["cp", "-a", kdir + "/.", tree], "import.log")
+            into_repository(tree, base)
+    return base
+
+
+def debian_versions(apt):
+    """[(version, suite)] of linux-source-7.3, newest first."""
+    found = {}
+    for line in output(["apt-cache", "madison", f"linux-source-{SERIES_VERSION}"],
+                       env=apt).splitlines():
+        fields = [field.strip() for field in line.split("|")]
+        found.setdefault(fields[1], fields[2].split()[1].split("/")[0])
+
+    def compare(a, b):
+        return 1 if subprocess.call(["dpkg", "--compare-versions", a, "gt", b]) == 0 else -1
+    return [(version, found[version])
+            for version in sorted(found, key=functools.cmp_to_key(compare), reverse=True)]
+
+
+def apt_environment():
+    """An apt of our own: the system's archive and keys, other suites, other folders."""
+    uris = {}
+    for line in output(["apt-get", "indextargets", "--format", "$(LABEL)|$(REPO_URI)",
+                        "Created-By: Packages", "Origin: Debian"]).splitlines():
+        label, uri = line.split("|")
+        uris[label] = uri
+    if "Debian" not in uris:
+        raise Fail("apt knows no Debian archive: run apt-get update first, or set "
+                   f"KDIR=<a {SERIES_VERSION} kernel tree>")
+    apt = os.path.join(OUT, "apt")
+    for folder in ("lists/partial", "cache/archives/partial", "parts"):
+        os.makedirs(os.path.join(apt, folder), exist_ok=True)
+    with open(os.path.join(apt, "sources.list"), "w") as sources:
+        for label, suites in SUITES.items():
+            for suite in suites if label in uris else ():
+                sources.write("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] "
+                              f"{uris[label]} {suite} main\n")
+    open(os.path.join(apt, "status"), "w").close()
+    with open(os.path.join(apt, "apt.conf"), "w") as conf:
+        conf.write(f'Dir::Etc::sourcelist "{apt}/sources.list";\n'
+                   f'Dir::Etc::sourceparts "{apt}/parts";\n'
+                   f'Dir::State::Lists "{apt}/lists";\n'
+                   f'Dir::State::status "{apt}/status";\n'
+                   f'Dir::Cache "{apt}/cache";\n'
+                   'Acquire::Languages "none";\n'
+                   'APT::Architecture "amd64";\n'
+                   'APT::Sandbox::User "";\n')
+    return {"APT_CONFIG": os.path.join(apt, "apt.conf")}
+
+
+def from_debian():
+    remembered = os.path.join(OUT, "base.json")
+    if os.path.exists(remembered):
+        with open(remembered) as state:
+            base = Base(**json.load(state))
+        if os.path.isdir(base.src):
+            return base
+
+    check_disk()
+    with stage("find the newest Linux " + SERIES_VERSION) as this:
+        apt = apt_environment()
+        status, log = run(["apt-get", "update"], "apt-update.log", env=apt, check=False)
+        versions = debian_versions(apt)
+        if not versions:
+            if status or "Failed to fetch" in open(log).read():
+                raise Fail("the Debian archive can't be reached, is the network up? "
+                           f"(apt's words: {log}); or set KDIR=<a {SERIES_VERSION} kernel tree>")
+            others = output(["apt-cache", "search", "--names-only", r"^linux-source-[0-9]"],
+                            env=apt)
+            have = ", ".join(re.findall(r"^\S+", others, re.M)) or "none"
+            raise Fail(f"no Debian suite ships linux-source-{SERIES_VERSION} any more (there is: "
+                       f"{have}): set KDIR=<a {SERIES_VERSION}.x kernel tree>")
+        version, suite = versions[0]
+        this.note = f"{version} in {suite}"
+
+    unpack = scratch()
+    with stage("fetch the kernel source"):
+        run(["apt-get", "download", f"linux-source-{SERIES_VERSION}={version}"], "fetch.log",
+            cwd=unpack, env=apt)
+    with stage("unpack it into a git repository"):
+        deb = os.path.join(unpack, os.listdir(unpack)[0])
+        run(["dpkg-deb", "--extract", deb, unpack], "unpack.log")
+        tar = f"{unpack}/usr/src/linux-source-{SERIES_VERSION}.tar.xz"
+        run(["tar", "-xf", tar, "-C", unpack], "unpack.log")
+        tree = os.path.join(unpack, f"linux-source-{SERIES_VERSION}")
+        with open(os.path.join(tree, "Makefile")) as makefile:
+            linux = makefile_version(makefile.read(), f"linux-source-{SERIES_VERSION}")
+        base = Base(f"v{linux}", linux, f"Debian {version}, {suite}")
+        into_repository(tree, base)
+        shutil.rmtree(unpack)
+        with open(remembered + ".new", "w") as state:
+            json.dump({"ident": base.ident, "version": base.version, "origin": base.origin},
+                      state)
+        os.rename(remembered + ".new", remembered)
+    return base
+
+
+def get():
+    kdir = os.environ.get("KDIR")
+    base = from_kdir(kdir) if kdir else from_debian()
+    print(f"base: Linux {base.version} ({base.origin})")
+    sys.stdout.flush()
+    return base

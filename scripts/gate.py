@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The gate of the series: what a maintainer's scripts would say of the mails."""
+
+import os
+import re
+import sys
+import unittest
+
+import build
+import driver_test
+import judge
+import series
+from stage import ROOT, Fail, logfile, run, stage
+
+CHECKPATCH = ["--strict", "--no-signoff", "--show-types", "--codespell=no"]
+
+
+def driver(base, tally):
+    """The driver's own negative controls: each kind of bad run must be seen as one."""
+    driver_test.Console.base = base
+    with stage("driver") as this:
+        suite = unittest.defaultTestLoader.loadTestsFromModule(driver_test)
+        with open(logfile("driver.log"), "w") as log:
+            result = unittest.TextTestRunner(log).run(suite)
+        this.note = f"{result.testsRun} checks"
+    bad = result.failures + result.errors
+    tally.passed += result.testsRun - len(bad)
+    for case, _ in bad:
+        tally.check(False, f"driver: {case} (out/log/driver.log)", "./run test")
+    tally.check(result.testsRun > 0, "driver: no check ran", "./run test")
+
+
+def mails(base, tally):
+    """patches/ is, byte for byte, what series/ and the overlay compose to."""
+    with stage("mails: recompose and compare") as this:
+        count = 0
+        for name in (series.MM, series.NET):
+            fresh = series.mails(base, name, series.compose(base, name, base.commit))
+            committed = series.committed_mails(name)
+            count += len(fresh)
+            for mail in sorted(fresh.keys() | committed.keys()):
+                tally.check(fresh.get(mail) == committed.get(mail),
+                            f"patches/{name}/{mail} is not what the series composes to",
+                            "./run series")
+            for mail, text in committed.items():
+                tags = re.findall(r"^(Signed-off-by|Assisted-by):", text, re.M)
+                wanted = [] if mail.endswith(".txt") else ["Assisted-by"]
+                tally.check(tags == wanted, f"patches/{name}/{mail} must carry {wanted or 'no tag'}, "
+                            f"it carries {tags}", "./run series")
+        this.note = f"{count} mails"
+
+
+def style(base, tally):
+    """checkpatch --strict on every mail."""
+    base.checkout(base.commit)
+    with stage("checkpatch --strict") as this:
+        count = 0
+        for name in (series.MM, series.NET):
+            for mail in series.committed_mails(name):
+                if not mail.endswith(".patch"):
+                    continue
+                count += 1
+                log = f"checkpatch-{name}-{mail}.log"
+                status, path = run(["perl", "scripts/checkpatch.pl", *CHECKPATCH,
+                                    os.path.join(ROOT, "patches", name, mail)], log,
+                                   cwd=base.src, check=False)
+                with open(path) as report:
+                    tally.check(not status and "total: 0 errors, 0 warnings, 0 checks"
+                                in report.read(), f"checkpatch has complaints: {path}",
+                                "./run test")
+        this.note = f"{count} mails"
+
+
+def git_am(base, tip, tally=None):
+    """git am the committed mails on the pristine base, plain and with -3."""
+    for mode in ([], ["-3"]) if tally else ([],):
+        base.checkout(base.commit)
+        with stage(" ".join(["git am", *mode])) as this:
+            count = 0
+            try:
+                for name in (series.MM, series.NET):
+                    folder = os.path.join(ROOT, "patches", name)
+                    paths = [os.path.join(folder, mail) for mail in series.committed_mails(name)
+                             if mail.endswith(".patch")]
+                    if not paths:
+                        raise Fail(f"patches/{name} holds no mail: make them with ./run series")
+                    base.git("am", "--quiet", *mode, *paths)
+                    count += len(paths)
+            except Fail as failure:
+                if os.path.isdir(os.path.join(base.src, ".git/rebase-apply")):
+                    base.git("am", "--abort")
+                raise Fail(f"git am stopped on Linux {base.version}: "
+                           + str(failure).split("error: ", 1)[-1].splitlines()[0]
+                           + " (rebase in ./run tree, then ./run series --import)") from None
+            same = base.git("rev-parse", "HEAD^{tree}") == base.git("rev-parse", tip + "^{tree}")
+            this.note = f"{count} mails"
+        if tally:
+            tally.check(same, "the tree after git am is not overlay plus edits", "./run series")
+        elif not same:
+            raise Fail("patches/ is not what series/ and the overlay compose to: ./run series")
+
+
+def every_patch_builds(base, tally):
+    """Each patch on its own: a bzImage after every mail; return {commit: image}."""
+    images = {}
+    steps = series.compose(base, series.MM, base.commit)
+    steps += series.compose(base, series.NET, steps[-1][1])
+    # The tcp mail goes to another list: it must build without the mm series, too.
+    steps += series.compose(base, series.NET, base.commit)
+    for number, (patch, commit) in enumerate(steps, 1):
+        images[commit] = build.kernel(base, commit, f"{number:02} {patch.slug[3:]}"[:36])
+        tally.passed += 1
+    return images
+
+
+def static_checks(base, tally, commit):
+    """sparse and W=1 say nothing of the touched files that they do not say of the base."""
+    touched = [path for name in (series.MM, series.NET) for patch in series.patches(name)
+               for path in patch.paths() if re.match(r"(mm|net|lib)/.*\.c$", path)]
+    said = {}
+    for state in ("stock", "mm+tcp"):
+        base.checkout(commit[state])
+        build.configure(base, f"config-static-{state}.log")
+        objects = [path[:-1] + "o" for path in dict.fromkeys(touched)
+                   if os.path.exists(os.path.join(base.src, path))]
+        with stage(f"sparse and W=1 on {state}") as this:
+            _, log = build.make(base, build.objects_of(base), f"static-{state}.log", "W=1", "C=2",
+                                *objects)
+            with open(log) as report:
+                said[state] = {re.sub(r":\d+:(\d+:)?", ":", line) for line in report
+                               if re.search(r"warning:|error:", line)}
+            this.note = f"{len(objects)} files, {len(said[state])} complaints"
+    new = said["mm+tcp"] - said["stock"]
+    tally.check(not new, "sparse or W=1 complains: " + "; ".join(sorted(new)).strip(), "./run test")
+
+
+def kunit_x86_64(base, tally, commit):
+    """Plain kunit.py --arch=x86_64 with the shipped .kunitconfig, as a user would."""
+    base.checkout(commit)
+    report = logfile("kunit-arch-x86_64.json")
+    if os.path.exists(report):
+        os.unlink(report)
+    with stage("plain kunit.py --arch=x86_64"):
+        run([sys.executable, "tools/testing/kunit/kunit.py", "run", "--arch=x86_64",
+             "--kunitconfig=mm", f"--build_dir={base.dir}/kunit-x86_64", f"--json={report}",
+             *(f"--make_options={option}" for option in build.COMPILER)],
+            "kunit-arch-x86_64.log", cwd=base.src, env=build.ENV, count=build.is_object,
+            check=False)
+        if not os.path.exists(report):
+            raise Fail("kunit.py --arch=x86_64 did not get to run the suites, see "
+                       + logfile("kunit-arch-x86_64.log"))
+    seen = judge.kunit(report)
+    tally.add("kunit.py --arch=x86_64", seen, judge.load("kunit-arch-x86_64"), "./run test --all")

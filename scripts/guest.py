@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Booting a kernel with the selftests under QEMU."""
+
+import os
+import subprocess
+
+from stage import Fail, logfile, run, tail
+
+TIME_LIMIT = 420            # seconds; a boot with all the selftests takes about 60
+QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+        "-m", "1G", "-bios", "qboot.rom", "-no-reboot", "-display", "none", "-monitor", "none",
+        "-nic", "none"]
+# ZONE_MOVABLE is for the cases about long-term pins and memory offlining.
+APPEND = "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 movablecore=512M quiet loglevel=7"
+
+
+def initramfs(base, tests):
+    """Pack busybox, bash, init and the tests."""
+    spec = """dir /dev 755 0 0
+nod /dev/console 600 0 0 c 5 1
+dir /bin 755 0 0
+dir /tests 755 0 0
+file /bin/busybox /bin/busybox 755 0 0
+file /bin/bash /bin/bash-static 755 0 0
+"""
+    here = os.path.dirname(os.path.abspath(__file__))
+    spec += f"file /init {here}/guest-init 755 0 0\n"
+    for name in sorted(os.listdir(tests)):
+        spec += f"file /tests/{name} {tests}/{name} 755 0 0\n"
+    ext4 = os.path.join(base.dir, "ext4.img")
+    if not os.path.exists(ext4):
+        run(["mke2fs", "-q", "-F", "-t", "ext4", ext4, "32M"], "ext4.log")
+    spec += f"file /ext4.img {ext4} 644 0 0\n"
+    path = os.path.join(base.dir, "initramfs")
+    with open(path + ".list", "w") as out:
+        out.write(spec)
+    run(["sh", "-c", '"$0" "$1.list" | gzip -1 > "$1.new" && mv "$1.new" "$1"',
+         os.path.join(base.dir, "x86_64/usr/gen_init_cpio"), path], "initramfs.log")
+    return path
+
+
+def boot(image, initrd, name, append="", time_limit=TIME_LIMIT):
+    """Run the tests in a guest; return the paths of its console and of its test output."""
+    console, tests = logfile(f"{name}.console"), logfile(f"{name}.tap")
+    for path in (console, tests):
+        open(path, "w").close()
+    try:
+        run(QEMU + ["-kernel", image, "-initrd", initrd, "-append", f"{APPEND} {append}",
+                    "-serial", f"file:{console}", "-serial", f"file:{tests}"],
+            f"{name}.qemu", timeout=time_limit)
+    except Fail as failure:
+        if "did not end" not in str(failure):
+            raise
+        raise Fail(f"the guest '{name}' did not finish within {time_limit} s; the last it said "
+                   f"(see {tests} and {console}):\n{tail(tests, 4)}{tail(console, 4)}") from None
+    with open(console, errors="replace") as log:
+        if "lab: tests ended" not in log.read():
+            raise Fail(f"the guest '{name}' died before its tests ended, see {console}:\n"
+                       + tail(console))
+    return console, tests
+
+
+def shell(image, initrd):
+    subprocess.call(QEMU + ["-kernel", image, "-initrd", initrd, "-append",
+                            f"{APPEND} lab.shell kunit.enable=0", "-serial", "mon:stdio",
+                            "-serial", "null"])

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Judging what a run printed: every expected check seen, as expected, nothing else."""
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+
+from stage import ROOT, Fail
+
+KNOWN = "fail (known)"
+EXPECTED = os.path.join(ROOT, "scripts", "expected.toml")
+RESULT = re.compile(r"^(?:# )*(not ok|ok) \d+ (\S+)(?: # (SKIP|XFAIL)\b ?(.*))?")
+PLAN = re.compile(r"^(?:# )*1\.\.(\d+)")
+# In addition to rcutorture's console-badness.sh.
+BADNESS = re.compile(r"page dumped because|Bad page|list_(add|del) corruption|Kernel panic|"
+                     r"blocked for more than|nobody cared|soft lockup|Out of memory|general protection")
+
+
+def load(section):
+    with open(EXPECTED, "rb") as expected:
+        return tomllib.load(expected)[section]
+
+
+def tap(text):
+    """{check: pass, fail or skip} of kselftest output, run_vmtests.sh's or a test's own."""
+    results, reasons, plans, seen = {}, {}, 0, 0
+    for line in text.splitlines():
+        plan = PLAN.match(line)
+        if plan:
+            plans += int(plan[1])
+        match = RESULT.match(line)
+        if not match:
+            continue
+        seen += 1
+        verdict, name, skip, reason = match.groups()
+        if name in results:
+            raise Fail(f"the check {name} is reported twice")
+        results[name] = "skip" if skip else "pass" if verdict == "ok" else "fail"
+        if skip:
+            reasons[name] = reason
+    if not seen:
+        raise Fail("no test ran: the guest printed no result line")
+    if plans != seen:
+        raise Fail(f"{plans} results were announced and {seen} seen: a test died halfway")
+    return results, reasons
+
+
+def kunit(path):
+    """{suite.case: pass, fail or skip} of the file that kunit.py --json writes."""
+    with open(path) as report:
+        root = json.load(report)
+    results = {}
+
+    def walk(group, prefix):
+        for case in group.get("test_cases", ()):
+            status = case["status"]
+            results[prefix + case["name"]] = {"PASS": "pass", "SKIP": "skip"}.get(status, "fail")
+        for sub in group.get("sub_groups", ()):
+            walk(sub, prefix + sub["name"] + ".")
+    for group in root.get("sub_groups", ()):
+        walk(group, group["name"] + ".")
+    if not results:
+        raise Fail(f"KUnit ran no test, see {path}")
+    return results
+
+
+def kunit_lines(console):
+    """Split a console into what KUnit printed, splats that its cases provoke included, and the rest."""
+    start = re.search(r"KTAP version 1", console)
+    if not start:
+        return "", console
+    end = [match.end() for match in re.finditer(r"^(?:\[[^]]*\] )?(?:not )?ok \d+ \S+.*$", console, re.M)]
+    stop = end[-1] if end else len(console)
+    return console[start.start():stop], console[:start.start()] + console[stop:]
+
+
+def splats(base, text):
+    """What rcutorture's scan of a console finds."""
+    script = os.path.join(base.src, "tools/testing/selftests/rcutorture/bin/console-badness.sh")
+    scan = subprocess.run(["bash", script], input=text, stdout=subprocess.PIPE, text=True)
+    if scan.returncode not in (0, 1):       # grep's: found, not found
+        raise Fail(f"{script} does not run: no console can be judged")
+    return scan.stdout.splitlines()
+
+
+def badness(base, text):
+    """The lines of a console that no good run has."""
+    found = splats(base, text)
+    return found + [line for line in text.splitlines()
+                    if BADNESS.search(line) and line not in found]
+
+
+class Tally:
+    """What was seen against what was expected."""
+
+    def __init__(self):
+        self.passed, self.failed, self.skipped, self.rerun = 0, [], 0, []
+
+    def add(self, where, results, expected, rerun):
+        """Compare {check: verdict} with {check: expected verdict}."""
+        bad = len(self.failed)
+        for name, want in expected.items():
+            got = results.get(name)
+            if got is None:
+                self.failed.append(f"{where}: {name} is missing, it did not run")
+            elif got != want:
+                self.failed.append(f"{where}: {name} is {got}, expected {want}")
+            elif got == "skip":
+                self.skipped += 1
+            else:
+                self.passed += 1
+        for name in results.keys() - expected.keys():
+            self.failed.append(f"{where}: {name} is new: say in scripts/expected.toml what it "
+                               "should be")
+        if len(self.failed) > bad:
+            self.rerun.append(rerun)
+
+    def check(self, good, what, rerun):
+        if good:
+            self.passed += 1
+        else:
+            self.failed.append(what)
+            self.rerun.append(rerun)
+
+    def verdict(self):
+        for line in self.failed:
+            print(f"NOT AS EXPECTED: {line}")
+        for command in dict.fromkeys(self.rerun):
+            print(f"rerun just this: {command}")
+        print("logs: out/log/")
+        print(f"verdict: {self.passed} passed, {len(self.failed)} failed, {self.skipped} skipped")
+        return 0 if self.passed and not self.failed else 1
+
+
+def cell(got, want):
+    if got == want:
+        return KNOWN if got == "fail" else got
+    return f"{(got or 'missing').upper()} (expected {want})"
+
+
+def table(columns, checks, seen, want):
+    """One line a check, one column a kernel."""
+    width = max(len(name) for name in checks) + 2
+    print("check".ljust(width) + "".join(column.ljust(14) for column in columns).rstrip())
+    for name in checks:
+        print(name.ljust(width) + "".join(cell(seen[column].get(name), want[column][name]).ljust(14)
+                                          for column in columns).rstrip())

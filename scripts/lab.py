@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The commands of ./run; scripts/help.txt says what each does."""
+
+import argparse
+import contextlib
+import fcntl
+import os
+import re
+import sys
+
+import base as bases
+import build
+import gate
+import guest
+import judge
+import series
+from stage import LOG, OUT, ROOT, Fail, JOBS, logfile, run, stage
+
+# The three kernels: name, and what is applied to the base.
+STATES = ["stock", "mm", "mm+tcp"]
+
+
+def commits(base):
+    """{state: commit}, and the patches of each series."""
+    with stage("compose the series") as this:
+        mm = series.compose(base, series.MM, base.commit)
+        net = series.compose(base, series.NET, mm[-1][1])
+        this.note = f"{len(mm)} + {len(net)} patches"
+    return dict(zip(STATES, (base.commit, mm[-1][1], net[-1][1])))
+
+
+def boot(base, tally, image, initrd, name, append=""):
+    """Boot, judge the console; return the test results and, where it ran, KUnit's."""
+    with stage(f"boot {name}") as this:
+        console, tests = guest.boot(image, initrd, name, append)
+        with open(console, errors="replace") as text:
+            kunit, rest = judge.kunit_lines(text.read())
+        with open(tests, errors="replace") as text:
+            results, reasons = judge.tap(text.read())
+        splats = judge.badness(base, rest) + judge.splats(base, kunit)
+        this.note = f"{len(results)} results"
+    tally.check(not splats, f"{name}: the console is not clean ({console}): "
+                + "; ".join(splats[:3]), f"./run selftest, then read {console}")
+    return results, reasons
+
+
+def kunit_of_console(base, name):
+    """KUnit's results on the console of a guest, by the kernel's own parser."""
+    report = logfile(f"{name}.kunit.json")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(report)
+    run([sys.executable, "tools/testing/kunit/kunit.py", "parse", f"--json={report}",
+         logfile(f"{name}.console")], f"{name}.kunit.log", cwd=base.src, check=False)
+    if not os.path.exists(report):
+        raise Fail(f"kunit.py found no KUnit output on {name}'s console")
+    return judge.kunit(report)
+
+
+def kunit_uml(base, name, suite="", smp=True, check_console=True):
+    """Run KUnit under UML through kunit.py; return its results and the bad console lines."""
+    report, objects = logfile(f"{name}.json"), os.path.join(base.dir, "um")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(report)
+    cmd = [sys.executable, "tools/testing/kunit/kunit.py", "run", "--kunitconfig=mm",
+           f"--build_dir={objects}", f"--json={report}", f"--jobs={JOBS}", "--timeout=120",
+           *(f"--make_options={option}" for option in build.COMPILER)]
+    if smp:
+        cmd += ["--kconfig_add=CONFIG_SMP=y", "--kernel_args=seccomp=on",
+                "--kernel_args=ncpus=2"]
+    status, log = run(cmd + ([suite] if suite else []), f"{name}.log", cwd=base.src,
+                      env=build.ENV, check=False, count=build.is_object)
+    if not os.path.exists(report):
+        raise Fail(f"kunit.py did not get to run the suites (exit {status}): see {log}")
+    with open(os.path.join(objects, "test.log"), errors="replace") as console:
+        text = console.read()
+    with open(logfile(f"{name}.console"), "w") as copy:
+        copy.write(text)
+    return judge.kunit(report), judge.splats(base, text) if check_console else []
+
+
+def cmd_main(base, args):
+    """Stock, mm and mm+tcp side by side."""
+    commit = commits(base)
+    gate.git_am(base, commit["mm+tcp"])
+    images = {state: build.kernel(base, commit[state], state) for state in STATES}
+    tests = build.selftests(base, commit["mm+tcp"])
+    initrd = guest.initramfs(base, tests)
+    tally, seen = judge.Tally(), {}
+    for state in STATES:
+        seen[state], reasons = boot(base, tally, images[state], initrd, state)
+    kunit = kunit_of_console(base, "mm+tcp")
+
+    expected = judge.load("selftests")
+    want = {state: {name: verdicts[column] for name, verdicts in expected.items()}
+            for column, state in enumerate(STATES)}
+    print()
+    judge.table(STATES, expected, seen, want)
+    print("\nKUnit on mm+tcp")
+    judge.table(STATES[-1:], kunit_want := judge.load("kunit-x86_64"), {STATES[-1]: kunit},
+                {STATES[-1]: kunit_want})
+    print(f"\n{judge.KNOWN}: a defect that this kernel is known to have")
+    for name, reason in sorted(reasons.items()):
+        print(f"skip on mm+tcp: {name}: {reason}")
+    for state in STATES:
+        tally.add(state, seen[state], want[state], "./run")
+    tally.add("KUnit on mm+tcp", kunit, kunit_want, "./run kunit")
+    print(f"base: Linux {base.version} ({base.origin})")
+    return tally.verdict()
+
+
+def cmd_test(base, args):
+    tally = judge.Tally()
+    gate.driver(base, tally)
+    commit = commits(base)
+    gate.mails(base, tally)
+    gate.style(base, tally)
+    gate.git_am(base, commit["mm+tcp"], tally)
+
+    images = gate.every_patch_builds(base, tally)
+    gate.static_checks(base, tally, commit)
+    tests = build.selftests(base, commit["mm+tcp"])
+    initrd = guest.initramfs(base, tests)
+    expected = judge.load("selftests")
+    for state in ("mm", "mm+tcp"):
+        column = STATES.index(state)
+        seen, reasons = boot(base, tally, images[commit[state]], initrd, state)
+        tally.add(state, seen, {name: want[column] for name, want in expected.items()},
+                  "./run selftest")
+    tally.add("KUnit on mm+tcp under QEMU", kunit_of_console(base, "mm+tcp"),
+              judge.load("kunit-x86_64"), "./run kunit")
+    uml(base, tally, commit["mm+tcp"], "uml-smp", smp=True)
+    for name in series.mutants():
+        mutant(base, tally, commit, name, initrd)
+    if args.all:
+        uml(base, tally, commit["mm+tcp"], "uml-up", smp=False)
+        gate.kunit_x86_64(base, tally, commit["mm"])
+    return tally.verdict()
+
+
+def uml(base, tally, commit, name, smp):
+    base.checkout(commit)
+    with stage(f"KUnit under UML ({'SMP' if smp else 'one CPU'})") as this:
+        seen, splats = kunit_uml(base, name, smp=smp)
+        this.note = f"{len(seen)} results"
+    tally.add(name, seen, judge.load("kunit-" + name), "./run kunit")
+    tally.check(not splats, f"{name}: the console is not clean ({logfile(name + '.console')}): "
+                + "; ".join(splats[:3]), "./run kunit")
+
+
+def mutant(base, tally, commit, name, initrd):
+    """Remove one guard: the checks that the mutant names must fail."""
+    guard = series.Mutant(name)
+    mutated = series.mutate(base, commit[guard.on], guard)
+    log = f"mutant-{name}"
+    if guard.where == "qemu":
+        image = build.kernel(base, mutated, log)
+        seen, _ = boot(base, judge.Tally(), image, initrd, log)
+        seen.update(kunit_of_console(base, log))
+    else:
+        base.checkout(mutated)
+        with stage(f"KUnit under UML: {log}"):
+            seen, _ = kunit_uml(base, log)
+    for check in guard.fails:
+        tally.check(seen.get(check, "fail") == "fail", f"{check} is {seen.get(check)} with the "
+                    f"guard removed ({guard.removes}): the check is blind",
+                    f"./run mutant {name}")
+    return seen
+
+
+def cmd_mutant(base, args):
+    tally = judge.Tally()
+    commit = commits(base)
+    initrd = guest.initramfs(base, build.selftests(base, commit["mm+tcp"]))
+    names = [args.name] if args.name else series.mutants()
+    for name in names:
+        if name not in series.mutants():
+            raise Fail(f"there is no mutant '{name}'; there are: {', '.join(series.mutants())}")
+        seen = mutant(base, tally, commit, name, initrd)
+        for check in sorted(check for check, verdict in seen.items() if verdict == "fail"):
+            print(f"  fails without the guard: {check}")
+    return tally.verdict()
+
+
+def cmd_kunit(base, args):
+    commit = commits(base)
+    tally = judge.Tally()
+    base.checkout(commit["mm+tcp"])
+    expected = judge.load("kunit-uml-smp")
+    with stage("KUnit under UML (SMP)") as this:
+        seen, splats = kunit_uml(base, "uml-smp", args.name)
+        this.note = f"{len(seen)} results"
+    if args.name:
+        expected = {name: want for name, want in expected.items()
+                    if name in seen or name.startswith(args.name)}
+    for name, verdict in seen.items():
+        print(f"  {verdict:5} {name}")
+    tally.add("uml-smp", seen, expected, f"./run kunit {args.name}".strip())
+    tally.check(not splats, f"the console is not clean: {'; '.join(splats[:3])}", "./run kunit")
+    return tally.verdict()
+
+
+def cmd_selftest(base, args):
+    if args.name and args.name not in build.SELFTESTS:
+        raise Fail(f"there is no selftest '{args.name}'; there are: {', '.join(build.SELFTESTS)}")
+    commit = commits(base)
+    tally = judge.Tally()
+    image = build.kernel(base, commit["mm+tcp"], "mm+tcp")
+    initrd = guest.initramfs(base, build.selftests(base, commit["mm+tcp"]))
+    seen, reasons = boot(base, tally, image, initrd, "selftest",
+                         "kunit.enable=0" + (f" lab.test={args.name}" if args.name else ""))
+    with open(logfile("selftest.tap"), errors="replace") as text:
+        print(text.read())
+    expected = {name: want[-1] for name, want in judge.load("selftests").items()
+                if not args.name or name in seen or name.startswith(args.name)}
+    tally.add("mm+tcp", seen, expected, f"./run selftest {args.name}".strip())
+    return tally.verdict()
+
+
+def cmd_tree(base, args):
+    commit = commits(base)
+    tree = series.Tree(base)
+    how = tree.make(commit["mm+tcp"])
+    print(f"out/tree: Linux {base.version} and the series as commits, {how}.  Hack, commit "
+          "--amend or rebase -i base,\nthen ./run series --import takes the commits back.")
+    return 0
+
+
+def cmd_series(base, args):
+    if args.take_back:
+        tree = series.Tree(base)
+        tree.take_back()
+        tree.settle(commits(base)["mm+tcp"])
+    changed = series.write_mails(base)
+    print("\n".join("rewritten: " + name for name in changed)
+          or "patches/ is what the series composes to")
+    return 0
+
+
+def cmd_shell(base, args):
+    commit = commits(base)
+    image = build.kernel(base, commit["mm+tcp"], "mm+tcp")
+    guest.shell(image, guest.initramfs(base, build.selftests(base, commit["mm+tcp"])))
+    return 0
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="./run", add_help=False)
+    parser.set_defaults(command=cmd_main, name="")
+    sub = parser.add_subparsers()
+    for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
+                          ("mutant", cmd_mutant), ("tree", cmd_tree), ("series", cmd_series),
+                          ("shell", cmd_shell)):
+        one = sub.add_parser(name, add_help=False)
+        one.set_defaults(command=command)
+        if name == "test":
+            one.add_argument("--all", action="store_true")
+        elif name == "series":
+            one.add_argument("--import", dest="take_back", action="store_true")
+        elif name in ("kunit", "selftest", "mutant"):
+            one.add_argument("name", nargs="?", default="")
+    return parser.parse_args()
+
+
+def main():
+    args = arguments()
+    os.makedirs(LOG, exist_ok=True)
+    lock = open(os.path.join(OUT, ".lock"), "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Fail("another ./run is at work in out/: wait for it, or end it") from None
+    return args.command(bases.get(), args)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Fail as failure:
+        print(f"run: {failure}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("\nrun: interrupted; nothing is half-written, the same command goes on from here",
+              file=sys.stderr)
+        sys.exit(130)

@@ -126,11 +126,10 @@ def from_kdir(kdir):
     return base
 
 
-def debian_versions(apt):
-    """[(version, suite)] of linux-source-7.3, newest first."""
+def debian_versions(apt, package):
+    """[(version, suite)] of a package, newest first."""
     found = {}
-    for line in output(["apt-cache", "madison", f"linux-source-{SERIES_VERSION}"],
-                       env=apt).splitlines():
+    for line in output(["apt-cache", "madison", package], env=apt).splitlines():
         fields = [field.strip() for field in line.split("|")]
         found.setdefault(fields[1], fields[2].split()[1].split("/")[0])
 
@@ -138,6 +137,30 @@ def debian_versions(apt):
         return 1 if subprocess.call(["dpkg", "--compare-versions", a, "gt", b]) == 0 else -1
     return [(version, found[version])
             for version in sorted(found, key=functools.cmp_to_key(compare), reverse=True)]
+
+
+def newer_tool(package):
+    """The newest version of a tool that Debian 12 has too old, run with the libc it needs."""
+    folder = os.path.join(OUT, "tools", package)
+    wrapper = os.path.join(folder, "run")
+    if os.path.exists(wrapper):
+        return wrapper
+    with stage(f"fetch a newer {package}") as this:
+        apt = apt_environment()
+        run(["apt-get", "update"], "apt-update.log", env=apt)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        run(["apt-get", "download", package, "libc6"], f"fetch-{package}.log", cwd=folder, env=apt)
+        for deb in os.listdir(folder):
+            run(["dpkg-deb", "--extract", os.path.join(folder, deb), folder], "unpack.log")
+        lib = os.path.join(folder, "usr/lib/x86_64-linux-gnu")
+        with open(wrapper + ".new", "w") as out:
+            out.write(f'#!/bin/sh\nexec "{lib}/ld-linux-x86-64.so.2" --library-path "{lib}" '
+                      f'"{folder}/usr/bin/{package}" "$@"\n')
+        os.chmod(wrapper + ".new", 0o755)
+        os.rename(wrapper + ".new", wrapper)
+        this.note = "{} in {}".format(*debian_versions(apt, package)[0])
+    return wrapper
 
 
 def apt_environment():
@@ -183,7 +206,7 @@ def from_debian():
     with stage("find the newest Linux " + SERIES_VERSION) as this:
         apt = apt_environment()
         status, log = run(["apt-get", "update"], "apt-update.log", env=apt, check=False)
-        versions = debian_versions(apt)
+        versions = debian_versions(apt, f"linux-source-{SERIES_VERSION}")
         if not versions:
             if status or "Failed to fetch" in open(log).read():
                 raise Fail("the Debian archive can't be reached, is the network up? "

@@ -5,7 +5,6 @@ import argparse
 import contextlib
 import fcntl
 import os
-import re
 import sys
 
 import base as bases

@@ -87,7 +87,7 @@ def run(cmd, log, *, cwd=None, env=None, timeout=None, count=None, check=True, s
         try:
             for line in child.stdout:
                 out.write(line)
-                if count and count(line):
+                if count and current and count(line):
                     seen += 1
                     current.progress(f"{seen} steps")
             child.wait()

@@ -18,9 +18,12 @@ BADNESS = re.compile(r"page dumped because|Bad page|list_(add|del) corruption|Ke
                      r"blocked for more than|nobody cared|soft lockup|Out of memory|general protection")
 
 
-def load(section):
+def load(section, columns):
+    """{column: {check: verdict}} of a section of scripts/expected.toml."""
     with open(EXPECTED, "rb") as expected:
-        return tomllib.load(expected)[section]
+        checks = tomllib.load(expected)[section]
+    return {column: {name: verdicts[number] for name, verdicts in checks.items()}
+            for number, column in enumerate(columns)}
 
 
 def tap(text):
@@ -64,6 +67,11 @@ def kunit(path):
     if not results:
         raise Fail(f"KUnit ran no test, see {path}")
     return results
+
+
+def died(kunit_results):
+    """Did the kernel die in a suite?  kunit.py reports a test without a name there."""
+    return any(name.endswith(".") for name in kunit_results)
 
 
 def kunit_lines(console):
@@ -140,8 +148,9 @@ def cell(got, want):
     return f"{(got or 'missing').upper()} (expected {want})"
 
 
-def table(columns, checks, seen, want):
-    """One line a check, one column a kernel."""
+def table(columns, seen, want):
+    """One line a check, one column a kernel; seen and want: {column: {check: verdict}}."""
+    checks = want[columns[0]]
     width = max(len(name) for name in checks) + 2
     print("check".ljust(width) + "".join(column.ljust(14) for column in columns).rstrip())
     for name in checks:

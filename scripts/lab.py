@@ -17,6 +17,9 @@ from stage import LOG, OUT, ROOT, Fail, JOBS, logfile, run, stage
 
 # The three kernels: name, and what is applied to the base.
 STATES = ["stock", "mm", "mm+tcp"]
+PATCHED = STATES[-1]
+# Where KUnit runs.
+KUNITS = ["qemu", "uml-smp", "uml-up"]
 
 
 def commits(base):
@@ -61,11 +64,10 @@ def kunit_uml(base, name, suite="", smp=True, check_console=True):
     with contextlib.suppress(FileNotFoundError):
         os.unlink(report)
     cmd = [sys.executable, "tools/testing/kunit/kunit.py", "run", "--kunitconfig=mm",
-           f"--build_dir={objects}", f"--json={report}", f"--jobs={JOBS}", "--timeout=120",
+           f"--build_dir={objects}", f"--json={report}", f"--jobs={JOBS}", "--timeout=60",
            *(f"--make_options={option}" for option in build.COMPILER)]
     if smp:
-        cmd += ["--kconfig_add=CONFIG_SMP=y", "--kernel_args=seccomp=on",
-                "--kernel_args=ncpus=2"]
+        cmd += ["--kernel_args=seccomp=on", "--kernel_args=ncpus=2"]
     status, log = run(cmd + ([suite] if suite else []), f"{name}.log", cwd=base.src,
                       env=build.ENV, check=False, count=build.is_object)
     if not os.path.exists(report):
@@ -80,23 +82,20 @@ def kunit_uml(base, name, suite="", smp=True, check_console=True):
 def cmd_main(base, args):
     """Stock, mm and mm+tcp side by side."""
     commit = commits(base)
-    gate.git_am(base, commit["mm+tcp"])
+    gate.git_am(base, commit[PATCHED])
     images = {state: build.kernel(base, commit[state], state) for state in STATES}
-    tests = build.selftests(base, commit["mm+tcp"])
+    tests = build.selftests(base, commit[PATCHED])
     initrd = guest.initramfs(base, tests)
     tally, seen = judge.Tally(), {}
     for state in STATES:
         seen[state], reasons = boot(base, tally, images[state], initrd, state)
-    kunit = kunit_of_console(base, "mm+tcp")
+    kunit = kunit_of_console(base, PATCHED)
 
-    expected = judge.load("selftests")
-    want = {state: {name: verdicts[column] for name, verdicts in expected.items()}
-            for column, state in enumerate(STATES)}
+    want, kunit_want = judge.load("selftests", STATES), judge.load("kunit", KUNITS)["qemu"]
     print()
-    judge.table(STATES, expected, seen, want)
-    print("\nKUnit on mm+tcp")
-    judge.table(STATES[-1:], kunit_want := judge.load("kunit-x86_64"), {STATES[-1]: kunit},
-                {STATES[-1]: kunit_want})
+    judge.table(STATES, seen, want)
+    print("\nKUnit")
+    judge.table([PATCHED], {PATCHED: kunit}, {PATCHED: kunit_want})
     print(f"\n{judge.KNOWN}: a defect that this kernel is known to have")
     for name, reason in sorted(reasons.items()):
         print(f"skip on mm+tcp: {name}: {reason}")
@@ -113,26 +112,25 @@ def cmd_test(base, args):
     commit = commits(base)
     gate.mails(base, tally)
     gate.style(base, tally)
-    gate.git_am(base, commit["mm+tcp"], tally)
+    gate.git_am(base, commit[PATCHED], tally)
 
     images = gate.every_patch_builds(base, tally)
     gate.static_checks(base, tally, commit)
-    tests = build.selftests(base, commit["mm+tcp"])
+    tests = build.selftests(base, commit[PATCHED])
     initrd = guest.initramfs(base, tests)
-    expected = judge.load("selftests")
-    for state in ("mm", "mm+tcp"):
-        column = STATES.index(state)
-        seen, reasons = boot(base, tally, images[commit[state]], initrd, state)
-        tally.add(state, seen, {name: want[column] for name, want in expected.items()},
-                  "./run selftest")
-    tally.add("KUnit on mm+tcp under QEMU", kunit_of_console(base, "mm+tcp"),
-              judge.load("kunit-x86_64"), "./run kunit")
-    uml(base, tally, commit["mm+tcp"], "uml-smp", smp=True)
+    want = judge.load("selftests", STATES)
+    for state in STATES[1:]:        # the first of them is also what a missing tcp patch is
+        seen, _ = boot(base, tally, images[commit[state]], initrd, state)
+        tally.add(state, seen, want[state], "./run selftest")
+    tally.add("KUnit under QEMU", kunit_of_console(base, PATCHED),
+              judge.load("kunit", KUNITS)["qemu"], "./run kunit")
+    uml(base, tally, commit[PATCHED], "uml-smp", smp=True)
+    uml(base, tally, commit[PATCHED], "uml-up", smp=False)
     for name in series.mutants():
         mutant(base, tally, commit, name, initrd)
     if args.all:
-        uml(base, tally, commit["mm+tcp"], "uml-up", smp=False)
-        gate.kunit_x86_64(base, tally, commit["mm"])
+        tally.add("kunit.py --arch=x86_64", gate.kunit_x86_64(base, commit["mm"]),
+                  judge.load("kunit", KUNITS)["uml-up"], "./run test --all")
     return tally.verdict()
 
 
@@ -141,35 +139,40 @@ def uml(base, tally, commit, name, smp):
     with stage(f"KUnit under UML ({'SMP' if smp else 'one CPU'})") as this:
         seen, splats = kunit_uml(base, name, smp=smp)
         this.note = f"{len(seen)} results"
-    tally.add(name, seen, judge.load("kunit-" + name), "./run kunit")
+    tally.add(name, seen, judge.load("kunit", KUNITS)[name], "./run kunit")
     tally.check(not splats, f"{name}: the console is not clean ({logfile(name + '.console')}): "
                 + "; ".join(splats[:3]), "./run kunit")
 
 
 def mutant(base, tally, commit, name, initrd):
-    """Remove one guard: the checks that the mutant names must fail."""
+    """Remove one guard: each check that the mutant names must fail, or the kernel die in it."""
     guard = series.Mutant(name)
     mutated = series.mutate(base, commit[guard.on], guard)
     log = f"mutant-{name}"
     if guard.where == "qemu":
         image = build.kernel(base, mutated, log)
-        seen, _ = boot(base, judge.Tally(), image, initrd, log)
+        try:
+            seen, _ = boot(base, judge.Tally(), image, initrd, log)
+        except Fail:
+            if not guard.dies:
+                raise
+            seen = {}
         seen.update(kunit_of_console(base, log))
     else:
         base.checkout(mutated)
         with stage(f"KUnit under UML: {log}"):
             seen, _ = kunit_uml(base, log)
     for check in guard.fails:
-        tally.check(seen.get(check, "fail") == "fail", f"{check} is {seen.get(check)} with the "
-                    f"guard removed ({guard.removes}): the check is blind",
-                    f"./run mutant {name}")
+        dead = check == guard.dies and check not in seen and judge.died(seen)
+        tally.check(dead or seen.get(check) == "fail", f"{check} is {seen.get(check, 'missing')}, "
+                    f"not fail, with this removed: {guard.removes}", f"./run mutant {name}")
     return seen
 
 
 def cmd_mutant(base, args):
     tally = judge.Tally()
     commit = commits(base)
-    initrd = guest.initramfs(base, build.selftests(base, commit["mm+tcp"]))
+    initrd = guest.initramfs(base, build.selftests(base, commit[PATCHED]))
     names = [args.name] if args.name else series.mutants()
     for name in names:
         if name not in series.mutants():
@@ -183,8 +186,8 @@ def cmd_mutant(base, args):
 def cmd_kunit(base, args):
     commit = commits(base)
     tally = judge.Tally()
-    base.checkout(commit["mm+tcp"])
-    expected = judge.load("kunit-uml-smp")
+    base.checkout(commit[PATCHED])
+    expected = judge.load("kunit", KUNITS)["uml-smp"]
     with stage("KUnit under UML (SMP)") as this:
         seen, splats = kunit_uml(base, "uml-smp", args.name)
         this.note = f"{len(seen)} results"
@@ -203,22 +206,22 @@ def cmd_selftest(base, args):
         raise Fail(f"there is no selftest '{args.name}'; there are: {', '.join(build.SELFTESTS)}")
     commit = commits(base)
     tally = judge.Tally()
-    image = build.kernel(base, commit["mm+tcp"], "mm+tcp")
-    initrd = guest.initramfs(base, build.selftests(base, commit["mm+tcp"]))
+    image = build.kernel(base, commit[PATCHED], PATCHED)
+    initrd = guest.initramfs(base, build.selftests(base, commit[PATCHED]))
     seen, reasons = boot(base, tally, image, initrd, "selftest",
                          "kunit.enable=0" + (f" lab.test={args.name}" if args.name else ""))
     with open(logfile("selftest.tap"), errors="replace") as text:
         print(text.read())
-    expected = {name: want[-1] for name, want in judge.load("selftests").items()
+    expected = {name: want for name, want in judge.load("selftests", STATES)[PATCHED].items()
                 if not args.name or name in seen or name.startswith(args.name)}
-    tally.add("mm+tcp", seen, expected, f"./run selftest {args.name}".strip())
+    tally.add(PATCHED, seen, expected, f"./run selftest {args.name}".strip())
     return tally.verdict()
 
 
 def cmd_tree(base, args):
     commit = commits(base)
     tree = series.Tree(base)
-    how = tree.make(commit["mm+tcp"])
+    how = tree.make(commit[PATCHED])
     print(f"out/tree: Linux {base.version} and the series as commits, {how}.  Hack, commit "
           "--amend or rebase -i base,\nthen ./run series --import takes the commits back.")
     return 0
@@ -228,7 +231,7 @@ def cmd_series(base, args):
     if args.take_back:
         tree = series.Tree(base)
         tree.take_back()
-        tree.settle(commits(base)["mm+tcp"])
+        tree.settle(commits(base)[PATCHED])
     changed = series.write_mails(base)
     print("\n".join("rewritten: " + name for name in changed)
           or "patches/ is what the series composes to")
@@ -237,8 +240,8 @@ def cmd_series(base, args):
 
 def cmd_shell(base, args):
     commit = commits(base)
-    image = build.kernel(base, commit["mm+tcp"], "mm+tcp")
-    guest.shell(image, guest.initramfs(base, build.selftests(base, commit["mm+tcp"])))
+    image = build.kernel(base, commit[PATCHED], PATCHED)
+    guest.shell(image, guest.initramfs(base, build.selftests(base, commit[PATCHED])))
     return 0
 
 

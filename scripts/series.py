@@ -115,7 +115,9 @@ class Mutant:
             if line not in header:
                 raise Fail(f"mutants/{name}.diff has no line '{line}: ...' above its diff")
         self.removes, self.on, self.where = header["Removes"], header["On"], header["Where"]
-        self.fails = header["Fails"].split()
+        self.fails = header["Fails"].split(", ")
+        # The check in which the kernel dies, if it does
+        self.dies = header.get("Dies")
 
 
 def cover(series):

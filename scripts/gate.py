@@ -149,8 +149,11 @@ def kunit_x86_64(base, commit):
     report = logfile("kunit-arch-x86_64.json")
     if os.path.exists(report):
         os.unlink(report)
+    # kunit.py prefers KVM, and hangs where /dev/kvm is there but does not work.
+    no_kvm = ["unshare", "-m", "sh", "-c", 'mount --bind /dev/null /dev/kvm; exec "$@"', "sh"]
+    hide = no_kvm if os.path.exists("/dev/kvm") and os.geteuid() == 0 else []
     with stage("plain kunit.py --arch=x86_64"):
-        run([sys.executable, "tools/testing/kunit/kunit.py", "run", "--arch=x86_64",
+        run([*hide, sys.executable, "tools/testing/kunit/kunit.py", "run", "--arch=x86_64",
              "--kunitconfig=mm", f"--build_dir={base.dir}/kunit-x86_64", f"--json={report}",
              *(f"--make_options={option}" for option in build.COMPILER)],
             "kunit-arch-x86_64.log", cwd=base.src, env=build.ENV, count=build.is_object,

@@ -19,7 +19,7 @@ from stage import LOG, OUT, ROOT, Fail, JOBS, logfile, run, stage
 STATES = ["stock", "mm", "mm+tcp"]
 PATCHED = STATES[-1]
 # Where KUnit runs.
-KUNITS = ["qemu", "uml-smp", "uml-up"]
+KUNITS = ["qemu", "uml-smp", "uml-up", "kunit.py-x86_64"]
 
 
 def commits(base):
@@ -130,7 +130,7 @@ def cmd_test(base, args):
         mutant(base, tally, commit, name, initrd)
     if args.all:
         tally.add("kunit.py --arch=x86_64", gate.kunit_x86_64(base, commit["mm"]),
-                  judge.load("kunit", KUNITS)["uml-up"], "./run test --all")
+                  judge.load("kunit", KUNITS)["kunit.py-x86_64"], "./run test --all")
     return tally.verdict()
 
 
@@ -156,6 +156,7 @@ def mutant(base, tally, commit, name, initrd):
         except Fail:
             if not guard.dies:
                 raise
+            print(f"  (the kernel was to die in {guard.dies})")
             seen = {}
         seen.update(kunit_of_console(base, log))
     else:

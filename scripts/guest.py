@@ -34,8 +34,12 @@ file /bin/bash /bin/bash-static 755 0 0
     path = os.path.join(base.dir, "initramfs")
     with open(path + ".list", "w") as out:
         out.write(spec)
-    run(["sh", "-c", '"$0" "$1.list" | gzip -1 > "$1.new" && mv "$1.new" "$1"',
-         os.path.join(base.dir, "x86_64/usr/gen_init_cpio"), path], "initramfs.log")
+    packer = os.path.join(base.dir, "gen_init_cpio")
+    if not os.path.exists(packer):
+        run(["gcc", "-O2", "-o", packer, os.path.join(base.src, "usr/gen_init_cpio.c")],
+            "initramfs.log")
+    run(["bash", "-c", 'set -o pipefail; "$0" "$1.list" | gzip -1 > "$1.new" && mv "$1.new" "$1"',
+         packer, path], "initramfs.log")
     return path
 
 

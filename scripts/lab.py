@@ -171,13 +171,13 @@ def mutant(base, tally, commit, name, initrd):
 
 
 def cmd_mutant(base, args):
+    names = series.mutants()
+    if args.name and args.name not in names:
+        raise Fail(f"there is no mutant '{args.name}'; there are: {', '.join(names)}")
     tally = judge.Tally()
     commit = commits(base)
     initrd = guest.initramfs(base, build.selftests(base, commit[PATCHED]))
-    names = [args.name] if args.name else series.mutants()
-    for name in names:
-        if name not in series.mutants():
-            raise Fail(f"there is no mutant '{name}'; there are: {', '.join(series.mutants())}")
+    for name in [args.name] if args.name else names:
         seen = mutant(base, tally, commit, name, initrd)
         for check in sorted(check for check, verdict in seen.items() if verdict == "fail"):
             print(f"  fails without the guard: {check}")

@@ -259,6 +259,12 @@ static struct lruvec *test_lruvec(const struct folio *folio)
 	return mem_cgroup_lruvec(memcg, folio_pgdat(folio));
 }
 
+static bool on_test_lruvec(struct folio *folio)
+{
+	guard(rcu)();
+	return env.css && folio_lruvec(folio) == test_lruvec(folio);
+}
+
 static long lruvec_size(struct lruvec *lruvec, enum lru_list lru)
 {
 	long size = 0;
@@ -362,7 +368,7 @@ static void expect_isolated(struct kunit *test, struct folio *folio)
 		want.flags |= BIT(PG_unevictable);
 	want.linked = false;
 	want.refs++;
-	if (env.css && folio_lruvec(folio) == test_lruvec(folio))
+	if (on_test_lruvec(folio))
 		want.size[lru] -= folio_nr_pages(folio);
 
 	KUNIT_ASSERT_TRUE(test, folio_isolate_lru(folio));
@@ -594,7 +600,7 @@ static void isolate_putback(struct kunit *test)
 	if (param->kind == KIND_ACTIVE)
 		KUNIT_EXPECT_TRUE(test, is_active_lru(folio_on_lru(folio)));
 	if (env.css)
-		KUNIT_EXPECT_EQ(test, folio_lruvec(folio) == test_lruvec(folio),
+		KUNIT_EXPECT_EQ(test, on_test_lruvec(folio),
 				param->kind != KIND_ROOT_MEMCG);
 
 	expect_isolated(test, folio);

@@ -16,7 +16,7 @@ from stage import OUT, ROOT, Fail, output
 
 MM, NET = "v7.3", "v7.3-net"
 MUTANTS = os.path.join(ROOT, "mutants")
-PREFIX = {MM: "PATCH", NET: "PATCH net-next"}
+PREFIX = {MM: "PATCH", NET: "PATCH net"}
 
 
 class Patch:

@@ -147,7 +147,9 @@ def newer_tool(package):
         return wrapper
     with stage(f"fetch a newer {package}") as this:
         apt = apt_environment()
-        run(["apt-get", "update"], "apt-update.log", env=apt)
+        _, log = run(["apt-get", "update"], "apt-update.log", env=apt, check=False)
+        if not debian_versions(apt, package):
+            raise Fail(f"no {package} to be had from Debian, is the network up? (apt's words: {log})")
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         run(["apt-get", "download", package, "libc6"], f"fetch-{package}.log", cwd=folder, env=apt)

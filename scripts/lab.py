@@ -31,10 +31,16 @@ def commits(base):
     return dict(zip(STATES, (base.commit, mm[-1][1], net[-1][1])))
 
 
-def boot(base, tally, image, initrd, name, append=""):
-    """Boot, judge the console; return the test results and, where it ran, KUnit's."""
+def boot(base, tally, image, initrd, name, append="", dies=False):
+    """Boot and judge the console; return the results of the selftests, and reasons of skips."""
     with stage(f"boot {name}") as this:
-        console, tests = guest.boot(image, initrd, name, append)
+        try:
+            console, tests = guest.boot(image, initrd, name, append)
+        except Fail:
+            if not dies:
+                raise
+            this.note = "the kernel died, as it was to"
+            return {}, {}
         with open(console, errors="replace") as text:
             kunit, rest = judge.kunit_lines(text.read())
         with open(tests, errors="replace") as text:
@@ -102,6 +108,7 @@ def cmd_main(base, args):
     for state in STATES:
         tally.add(state, seen[state], want[state], "./run")
     tally.add("KUnit on mm+tcp", kunit, kunit_want, "./run kunit")
+    print(f"what was found at each step: out/log/{{{','.join(STATES)}}}.tap")
     print(f"base: Linux {base.version} ({base.origin})")
     return tally.verdict()
 
@@ -151,19 +158,14 @@ def mutant(base, tally, commit, name, initrd):
     log = f"mutant-{name}"
     if guard.where == "qemu":
         image = build.kernel(base, mutated, log)
-        try:
-            seen, _ = boot(base, judge.Tally(), image, initrd, log)
-        except Fail:
-            if not guard.dies:
-                raise
-            print(f"  (the kernel was to die in {guard.dies})")
-            seen = {}
+        seen, _ = boot(base, judge.Tally(), image, initrd, log, dies=bool(guard.dies))
         seen.update(kunit_of_console(base, log))
     else:
         base.checkout(mutated)
         with stage(f"KUnit under UML: {log}"):
             seen, _ = kunit_uml(base, log)
     for check in guard.fails:
+        # A kernel that dies in another check is no proof
         dead = check == guard.dies and check not in seen and judge.died(seen)
         tally.check(dead or seen.get(check) == "fail", f"{check} is {seen.get(check, 'missing')}, "
                     f"not fail, with this removed: {guard.removes}", f"./run mutant {name}")

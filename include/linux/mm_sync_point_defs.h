@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+
+/*
+ * The sync points, see mm_sync_point.h:
+ *
+ *	MM_SYNC_POINT(<NAME>, <what the thread does next, or has just done>)
+ *
+ * The name is the place and the position in it.  There is a point before a
+ * guard.  The next one a thread comes to is that before the next guard or, if
+ * the guard has refused the folio, one that tells so: the two together name the
+ * guard, or the few of them between these two points.
+ */
+
+/* next_uptodate_folio() */
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_LOADED, "entry loaded; next: folio_try_get()")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_NO_REF, "folio_try_get() failed")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_LOCKED, "pinned; next: is it locked?")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_RELOAD, "next: xas_reload()")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_UPTODATE, "next: PG_uptodate, PG_readahead")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_TRYLOCK, "next: folio_trylock()")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_MAPPING, "locked; next: is the mapping ours?")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_UPTODATE_AGAIN, "next: PG_uptodate, now locked")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_BEFORE_SIZE, "next: is it within i_size?")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_FOUND, "all guards passed: locked and pinned")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_UNLOCK, "refused; next: unlock, put")
+MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_SKIP, "refused; next: put")
+
+/* filemap_map_pages() and what it calls */
+MM_SYNC_POINT(FILEMAP_MAP_PAGES_NO_TABLE, "no page table; next: unlock, put")
+MM_SYNC_POINT(FILEMAP_MAP_PAGES_BEFORE_MAP, "PTL taken; next: map the folio")
+MM_SYNC_POINT(FILEMAP_MAP_ORDER0_BEFORE_NONE, "next: is the PTE none?")
+MM_SYNC_POINT(FILEMAP_MAP_ORDER0_PRESENT, "it is not; next: drop the reference")
+MM_SYNC_POINT(FILEMAP_MAP_RANGE_BEFORE_NONE, "next: are the PTEs none?")
+MM_SYNC_POINT(FILEMAP_MAP_BEFORE_SET_PTE, "next: set_pte_range()")
+MM_SYNC_POINT(FILEMAP_MAP_SET_PTE, "PTE set")
+MM_SYNC_POINT(FILEMAP_MAP_PAGES_BEFORE_UNLOCK, "mapped or not; next: folio_unlock()")
+
+/* find_get_entry(), find_lock_entries() */
+MM_SYNC_POINT(FIND_GET_ENTRY_LOADED, "entry loaded; next: folio_try_get()")
+MM_SYNC_POINT(FIND_GET_ENTRY_NO_REF, "folio_try_get() failed; next: retry")
+MM_SYNC_POINT(FIND_GET_ENTRY_BEFORE_RELOAD, "pinned; next: xas_reload()")
+MM_SYNC_POINT(FIND_GET_ENTRY_STALE, "the entry has changed; next: put, retry")
+MM_SYNC_POINT(FIND_GET_ENTRY_FOUND, "entry and reference are good")
+MM_SYNC_POINT(FIND_LOCK_ENTRIES_BEFORE_TRYLOCK, "next: folio_trylock()")
+MM_SYNC_POINT(FIND_LOCK_ENTRIES_BEFORE_MAPPING, "locked; next: is the mapping ours?")
+MM_SYNC_POINT(FIND_LOCK_ENTRIES_LOCKED, "locked; next: into the batch")
+MM_SYNC_POINT(FIND_LOCK_ENTRIES_UNLOCK, "refused; next: unlock, put")
+MM_SYNC_POINT(FIND_LOCK_ENTRIES_PUT, "refused; next: put")
+
+/* truncate_inode_pages_range() and what it calls */
+MM_SYNC_POINT(TRUNCATE_BATCH_BEFORE_CLEANUP, "locked, in the batch; next: unmap")
+MM_SYNC_POINT(TRUNCATE_BATCH_BEFORE_DELETE, "unmapped; next: delete the batch")
+MM_SYNC_POINT(TRUNCATE_BATCH_BEFORE_UNLOCK, "deleted; next: folio_unlock()")
+MM_SYNC_POINT(TRUNCATE_BATCH_UNLOCKED, "unlocked; next: release the batch")
+MM_SYNC_POINT(TRUNCATE_BEFORE_LOCK, "second pass, in the batch; next: folio_lock()")
+MM_SYNC_POINT(TRUNCATE_LOCKED, "second pass, locked; next: truncate_inode_folio()")
+MM_SYNC_POINT(TRUNCATE_BEFORE_UNLOCK, "second pass; next: folio_unlock()")
+MM_SYNC_POINT(TRUNCATE_CLEANUP_BEFORE_MAPPED, "next: is it mapped?")
+MM_SYNC_POINT(TRUNCATE_CLEANUP_UNMAPPED, "not mapped any more")
+MM_SYNC_POINT(TRUNCATE_INODE_FOLIO_BEFORE_MAPPING, "next: is the mapping ours?")
+MM_SYNC_POINT(TRUNCATE_INODE_FOLIO_GONE, "it is not: -EIO")
+MM_SYNC_POINT(TRUNCATE_INODE_FOLIO_BEFORE_REMOVE, "unmapped; next: filemap_remove_folio()")
+
+/* Out of the page cache: under i_lock and xa_lock_irq() nobody can be held */
+MM_SYNC_POINT(FILEMAP_REMOVE_FOLIO_BEFORE_LOCK, "next: remove, under i_lock and xa_lock")
+MM_SYNC_POINT(DELETE_BATCH_BEFORE_LOCK, "next: delete the batch, under i_lock and xa_lock")
+MM_SYNC_POINT(FILEMAP_FREE_FOLIO_BEFORE_PUT, "removed; next: put the page cache's reference")
+
+/* madvise_cold_or_pageout_pte_range() */
+MM_SYNC_POINT(MADVISE_PTE_BEFORE_LRU, "in a PTE, PTL held; next: PG_lru, mapcount")
+MM_SYNC_POINT(MADVISE_PTE_SKIP, "refused")
+MM_SYNC_POINT(MADVISE_PTE_BEFORE_ISOLATE, "next: folio_isolate_lru()")
+MM_SYNC_POINT(MADVISE_PTE_AFTER_ISOLATE, "isolated or refused, PTL held")
+MM_SYNC_POINT(MADVISE_PTE_BEFORE_DEACTIVATE, "next: folio_deactivate()")
+
+/* folio_isolate_lru() */
+MM_SYNC_POINT(ISOLATE_BEFORE_LRU, "next: PG_lru")
+MM_SYNC_POINT(ISOLATE_BEFORE_PIN, "next: folio_try_get()")
+MM_SYNC_POINT(ISOLATE_BEFORE_COUNT, "pinned; next: is the caller's reference real?")
+MM_SYNC_POINT(ISOLATE_STALE, "it is not: warn")
+MM_SYNC_POINT(ISOLATE_BEFORE_ORPHAN, "next: is it an orphan? clear PG_lru")
+MM_SYNC_POINT(ISOLATE_REFUSED, "refused")
+MM_SYNC_POINT(ISOLATE_CLEARED, "PG_lru cleared; next: off the list, under lru_lock")
+MM_SYNC_POINT(ISOLATE_DONE, "off the list")
+
+/* The release path: folios_put_refs(), __folio_put(), __page_cache_release() */
+MM_SYNC_POINT(FOLIOS_PUT_BEFORE, "next: put, one of a batch")
+MM_SYNC_POINT(FOLIOS_PUT_IN_USE, "not the last reference")
+MM_SYNC_POINT(FOLIOS_PUT_FREE, "released; next: to the page allocator")
+MM_SYNC_POINT(FOLIO_PUT_ZERO, "the last reference is gone")
+MM_SYNC_POINT(FOLIO_PUT_FREE, "released; next: to the page allocator")
+MM_SYNC_POINT(RELEASE_BEFORE_LRU, "the last reference is gone; next: PG_lru")
+MM_SYNC_POINT(RELEASE_KEPT, "reported and kept")
+
+/* shrink_folio_list(), __remove_mapping() */
+MM_SYNC_POINT(SHRINK_BEFORE_TRYLOCK, "isolated; next: folio_trylock()")
+MM_SYNC_POINT(SHRINK_BEFORE_UNMAP, "locked; next: unmap")
+MM_SYNC_POINT(SHRINK_BEFORE_MAPPING, "not mapped; next: read the mapping")
+MM_SYNC_POINT(SHRINK_BEFORE_REMOVE, "next: is there a mapping? __remove_mapping()")
+MM_SYNC_POINT(SHRINK_REMOVED, "out of the page cache, count frozen at 0")
+MM_SYNC_POINT(SHRINK_FREE, "next: to the page allocator")
+MM_SYNC_POINT(SHRINK_KEEP, "kept")
+MM_SYNC_POINT(REMOVE_MAPPING_BEFORE_FREEZE, "next: freeze the count, under i_lock and xa_lock")
+MM_SYNC_POINT(REMOVE_MAPPING_BUSY, "in use: not removed")
+
+/* read_pages(): folios that ->readahead() left alone */
+MM_SYNC_POINT(READ_PAGES_BEFORE_GET, "readahead's reference put; next: folio_get()")
+MM_SYNC_POINT(READ_PAGES_BEFORE_REMOVE, "next: filemap_remove_folio()")
+MM_SYNC_POINT(READ_PAGES_BEFORE_UNLOCK, "removed; next: folio_unlock()")
+MM_SYNC_POINT(READ_PAGES_BEFORE_PUT, "unlocked; next: folio_put()")
+
+/* The LRU batches: under their local_lock nobody can be held */
+MM_SYNC_POINT(FOLIO_ADD_LRU_BEFORE, "next: into this CPU's batch")
+MM_SYNC_POINT(FOLIO_ADD_LRU_ADDED, "in the batch or, if that was full, on the LRU")
+MM_SYNC_POINT(LRU_ADD_FREE, "the batch has the last reference; next: to the page allocator")
+
+/* Not in mm/: what an actor of a test does by itself */
+MM_SYNC_POINT(TEST_1, "first point of a test's own actor")
+MM_SYNC_POINT(TEST_2, "second point of a test's own actor")

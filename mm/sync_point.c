@@ -1,0 +1,668 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sync points: hold threads at named places, and let them go on in the order
+ * that a schedule says.  See include/linux/mm_sync_point.h.
+ *
+ * There is no controller: the actor whose turn it is gets to a point, records
+ * it, decides by the schedule whose turn is next, wakes that one and blocks.
+ * It blocks with whatever it holds, also within RCU and under a PTL: nobody
+ * spins, and one CPU will do.  So an actor that needs a lock must not try to
+ * take it while another one holds it: mm_sync_lock() is where it waits then.
+ *
+ * A watchdog gives a run up in which nothing happens any more: the run is open
+ * then, everybody passes all points, and it has failed.  One thing it can't help
+ * is an actor that spins for a lock without mm_sync_lock(), if a held actor has
+ * that lock: that CPU is lost, and the schedule on the console is all there is.
+ * Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
+ * have it; pmd_lock() does not.
+ */
+#include <linux/cleanup.h>
+#include <linux/delay.h>
+#include <linux/folio_batch.h>
+#include <linux/init.h>
+#include <linux/mm.h>
+#include <linux/mm_sync_point.h>
+#include <linux/panic_notifier.h>
+#include <linux/preempt.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
+#include <linux/sched/task.h>
+#include <linux/spinlock.h>
+#include <linux/uaccess.h>
+
+#define WATCHDOG_PERIOD_MS	50
+#define DEFAULT_STALL_MS	2000
+/* How long others than actors may hold a lock */
+#define BYSTANDER_US		20
+/* For actors of an open run that do not leave */
+#define LEAVE_TIMEOUT_MS	5000
+
+DEFINE_STATIC_KEY_FALSE(mm_sync_key);
+
+/* One run at a time */
+static struct {
+	raw_spinlock_t lock;	/* for all of this, and for the run */
+	struct mm_sync_run *run;
+	struct task_struct *turn;	/* the one actor that runs, or NULL */
+} sync = {
+	.lock = __RAW_SPIN_LOCK_UNLOCKED(sync.lock),
+};
+
+static atomic_long_t bystanders;
+
+static const struct {
+	const char *name;
+	const char *meaning;
+} points[] = {
+#define MM_SYNC_POINT(NAME, MEANING) { #NAME, MEANING },
+#include <linux/mm_sync_point_defs.h>
+#undef MM_SYNC_POINT
+	[MM_SYNC_END] = { "END", "done" },
+	[MM_SYNC_WAIT] = { "WAIT", "has to wait for a lock" },
+};
+
+static const char * const locks[] = {
+	[MM_SYNC_PTL] = "PTL",
+	[MM_SYNC_FOLIO_LOCK] = "folio lock",
+	[MM_SYNC_I_RWSEM] = "i_rwsem",
+};
+
+/**
+ * mm_sync_point_name() - Name of a sync point.
+ * @point: The point, or %MM_SYNC_END or %MM_SYNC_WAIT.
+ *
+ * Return: The name, without the MM_SYNC_.
+ */
+const char *mm_sync_point_name(enum mm_sync_point point)
+{
+	return point < ARRAY_SIZE(points) ? points[point].name : "?";
+}
+
+/**
+ * mm_sync_point_meaning() - What a thread at a sync point is about to do.
+ * @point: The point, or %MM_SYNC_END or %MM_SYNC_WAIT.
+ *
+ * Return: A few words.
+ */
+const char *mm_sync_point_meaning(enum mm_sync_point point)
+{
+	return point < ARRAY_SIZE(points) ? points[point].meaning : "?";
+}
+
+/**
+ * mm_sync_lock_name() - Name of a kind of lock.
+ * @type: The kind.
+ *
+ * Return: The name.
+ */
+const char *mm_sync_lock_name(enum mm_sync_lock type)
+{
+	return type < ARRAY_SIZE(locks) ? locks[type] : "?";
+}
+
+/**
+ * mm_sync_bystanders() - How often threads passed a point that take no part.
+ *
+ * Return: Their number since the first run.
+ */
+unsigned long mm_sync_bystanders(void)
+{
+	return atomic_long_read(&bystanders);
+}
+
+static bool lock_taken(enum mm_sync_lock type, const void *lock)
+{
+	switch (type) {
+	case MM_SYNC_PTL:
+		return raw_spin_is_locked(&((spinlock_t *)lock)->rlock);
+	case MM_SYNC_FOLIO_LOCK:
+		return folio_test_locked((const struct folio *)lock);
+	case MM_SYNC_I_RWSEM:
+		return rwsem_is_locked((struct rw_semaphore *)lock);
+	}
+	return false;
+}
+
+static bool can_go(const struct mm_sync_actor *actor)
+{
+	return !actor->done &&
+	       !(actor->lock && lock_taken(actor->lock_type, actor->lock));
+}
+
+static struct mm_sync_actor *current_actor(struct mm_sync_run *run)
+{
+	for (int i = 0; i < run->nr_actors; i++)
+		if (run->actors[i].task == current)
+			return run->actors + i;
+	return NULL;
+}
+
+static void fail(struct mm_sync_run *run, int err, unsigned int actor)
+{
+	if (run->err)
+		return;
+	run->err = err;
+	run->err_step = run->step;
+	run->err_actor = actor;
+	/* The rest of the schedule is void: the actors end one by one */
+	run->step = run->nr_steps;
+}
+
+/* Give the run up: nobody waits for anybody any more */
+static void open_run(struct mm_sync_run *run)
+{
+	run->open = true;
+	WRITE_ONCE(sync.turn, NULL);
+	for (int i = 0; i < run->nr_actors; i++)
+		if (run->actors[i].task && !run->actors[i].done)
+			wake_up_process(run->actors[i].task);
+}
+
+/**
+ * mm_sync_is_free() - Is this the point at which a folio is freed?
+ * @point: The point.
+ *
+ * Return: true if the page allocator has the folio after it.
+ */
+bool mm_sync_is_free(enum mm_sync_point point)
+{
+	return point == MM_SYNC_FOLIO_PUT_FREE || point == MM_SYNC_FOLIOS_PUT_FREE ||
+	       point == MM_SYNC_SHRINK_FREE || point == MM_SYNC_LRU_ADD_FREE;
+}
+
+/* Do the neighbours of an entry point back at it?  They may be anything. */
+static bool is_listed(const struct list_head *entry)
+{
+	struct list_head *back;
+
+	/* Nearly all that are not: no need to have it fault */
+	if (entry->next == LIST_POISON1 || entry->next == entry)
+		return false;
+	return !get_kernel_nofault(back, &entry->next->prev) && back == entry &&
+	       !get_kernel_nofault(back, &entry->prev->next) && back == entry;
+}
+
+/* Without sync.lock: it may fault.  Nobody else runs, so nothing changes. */
+static void read_state(const struct mm_sync_run *run, struct mm_sync_state *state)
+{
+	const struct folio *folio = run->folio;
+
+	memset(state, 0, sizeof(*state));
+	if (!folio || run->freed)
+		return;
+	state->listed = is_listed(&folio->lru);
+	state->refs = folio_ref_count(folio);
+	state->mapcount = folio_mapcount(folio);
+	state->lru = folio_test_lru(folio);
+	state->locked = folio_test_locked(folio);
+	state->cached = READ_ONCE(folio->mapping);
+}
+
+/* Record what @me has got to; it may be the end of the step, if it can be held */
+static void record(struct mm_sync_run *run, struct mm_sync_actor *me,
+		   const struct mm_sync_state *state, enum mm_sync_kind kind,
+		   enum mm_sync_point point, bool hold)
+{
+	unsigned int index = me - run->actors;
+	const struct mm_sync_step *step = NULL;
+	struct mm_sync_event *event;
+
+	if (run->step < run->nr_steps)
+		step = run->steps + run->step;
+
+	if (run->nr_events == MM_SYNC_MAX_EVENTS) {
+		fail(run, -E2BIG, index);
+		return;
+	}
+	event = run->events + run->nr_events++;
+	event->actor = index;
+	event->kind = kind;
+	event->lock = kind == MM_SYNC_KIND_WAIT ? me->lock_type : 0;
+	event->point = point;
+	event->state = *state;
+
+	if (!step || step->actor != index)
+		return;
+	if (step->until == point && !hold) {
+		fail(run, -EWOULDBLOCK, index);
+	} else if (step->until == point || (step->or_end && kind == MM_SYNC_KIND_END)) {
+		event->ends_step = true;
+		event->step = run->step++;
+		if (kind == MM_SYNC_KIND_PASS)
+			event->kind = MM_SYNC_KIND_STOP;
+	} else if (kind == MM_SYNC_KIND_END) {
+		fail(run, -ESRCH, index);
+	}
+}
+
+/* Whose turn is it now?  @me has just got to a point. */
+static struct mm_sync_actor *next_actor(struct mm_sync_run *run,
+					struct mm_sync_actor *me)
+{
+	while (run->step < run->nr_steps) {
+		const struct mm_sync_step *step = run->steps + run->step;
+		struct mm_sync_actor *actor = run->actors + step->actor;
+
+		if (can_go(actor))
+			return actor;
+		if (actor->done && step->or_end)
+			run->step++;
+		else
+			fail(run, actor->done ? -EINVAL : -EDEADLK, step->actor);
+	}
+
+	if (me && can_go(me))
+		return me;
+	for (int i = 0; i < run->nr_actors; i++)
+		if (can_go(run->actors + i))
+			return run->actors + i;
+	return NULL;
+}
+
+/* Called and returns with sync.lock held */
+static void wait_for_turn(struct mm_sync_run *run, unsigned long *flags)
+{
+	while (sync.turn != current && !run->open) {
+		__set_current_state(TASK_UNINTERRUPTIBLE);
+		raw_spin_unlock_irqrestore(&sync.lock, *flags);
+		mm_sync_schedule();
+		raw_spin_lock_irqsave(&sync.lock, *flags);
+	}
+	__set_current_state(TASK_RUNNING);
+}
+
+/* The end of @me's turn, if any; with sync.lock held */
+static void pass_on(struct mm_sync_run *run, struct mm_sync_actor *me)
+{
+	struct mm_sync_actor *next = next_actor(run, me);
+
+	if (!next) {
+		/* All have left or wait for locks: the watchdog looks again */
+		WRITE_ONCE(sync.turn, NULL);
+		return;
+	}
+	WRITE_ONCE(sync.turn, next->task);
+	if (next != me)
+		wake_up_process(next->task);
+}
+
+static bool may_hold(const struct mm_sync_actor *me)
+{
+	return !irqs_disabled() && !softirq_count() && !me->hold_off &&
+	       task_is_running(current);
+}
+
+void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
+{
+	struct mm_sync_state state;
+	struct mm_sync_actor *me;
+	struct mm_sync_run *run;
+	unsigned long flags;
+	bool hold;
+
+	if (READ_ONCE(sync.turn) != current || !in_task()) {
+		atomic_long_inc(&bystanders);
+		return;
+	}
+
+	run = sync.run;		/* stays until this actor has left */
+	if (folio && !run->folio && folio->mapping == run->mapping &&
+	    folio->index == run->index)
+		run->folio = folio;
+	if (folio && folio != run->folio)
+		return;
+	me = current_actor(run);
+	hold = may_hold(me);
+	read_state(run, &state);
+
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	if (sync.turn != current)	/* opened meanwhile */
+		goto out;
+	record(run, me, &state, MM_SYNC_KIND_PASS, point, hold);
+	if (hold) {
+		pass_on(run, me);
+		wait_for_turn(run, &flags);
+	}
+	if (mm_sync_is_free(point))
+		run->freed = true;
+out:
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+}
+
+void __mm_sync_point_batch(enum mm_sync_point point, struct folio_batch *fbatch)
+{
+	for (int i = 0; i < folio_batch_count(fbatch); i++)
+		__mm_sync_point(point, fbatch->folios[i]);
+}
+
+/* An open run has nobody that says when the lock is free */
+static void wait_politely(enum mm_sync_lock type, const void *lock)
+{
+	while (lock_taken(type, lock)) {
+		struct hrtimer_sleeper t;
+
+		/* schedule_timeout() is not for those who hold a PTL */
+		hrtimer_setup_sleeper_on_stack(&t, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+		hrtimer_set_expires(&t.timer, ms_to_ktime(1));
+		set_current_state(TASK_UNINTERRUPTIBLE);
+		hrtimer_sleeper_start_expires(&t, HRTIMER_MODE_REL_HARD);
+		if (t.task)
+			mm_sync_schedule();
+		hrtimer_cancel(&t.timer);
+		destroy_hrtimer_on_stack(&t.timer);
+		__set_current_state(TASK_RUNNING);
+	}
+}
+
+void __mm_sync_lock(enum mm_sync_lock type, const void *lock)
+{
+	struct mm_sync_state state = {};
+	struct mm_sync_actor *me;
+	struct mm_sync_run *run;
+	unsigned long flags;
+	bool open;
+
+	if (!lock_taken(type, lock) || !in_task())
+		return;
+
+	/* An actor, also one of an open run? */
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	run = sync.run;
+	me = run ? current_actor(run) : NULL;
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+	if (!me || me->done || !may_hold(me))
+		return;
+
+	/* Who takes no part lets go of it soon; no actor does */
+	for (int us = 0; us < BYSTANDER_US && lock_taken(type, lock); us++)
+		udelay(1);
+	read_state(run, &state);
+
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	if (sync.turn == current) {
+		me->lock_type = type;
+		me->lock = lock;
+		if (lock_taken(type, lock)) {
+			record(run, me, &state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
+			pass_on(run, me);
+			wait_for_turn(run, &flags);
+		}
+		me->lock = NULL;
+	}
+	open = run->open;
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+	if (open)
+		wait_politely(type, lock);
+}
+
+void __mm_sync_hold_off(int by)
+{
+	if (READ_ONCE(sync.turn) == current && in_task())
+		current_actor(sync.run)->hold_off += by;
+}
+
+/* ---- giving up ---------------------------------------------------------- */
+
+static void print_schedule(const struct mm_sync_run *run)
+{
+	pr_err("mm_sync: the schedule up to here, in %u events:\n", run->nr_events);
+	for (int i = 0; i < run->nr_events; i++) {
+		const struct mm_sync_event *event = run->events + i;
+
+		if (event->kind == MM_SYNC_KIND_PASS && i + 1 < run->nr_events)
+			continue;
+		pr_err("mm_sync:   %u:%s%s%s\n", event->actor,
+		       mm_sync_point_name(event->point),
+		       event->kind == MM_SYNC_KIND_WAIT ? " for the " : "",
+		       event->kind == MM_SYNC_KIND_WAIT ? mm_sync_lock_name(event->lock) : "");
+	}
+}
+
+static int print_schedule_at_panic(struct notifier_block *nb,
+				   unsigned long event, void *data)
+{
+	const struct mm_sync_run *run = READ_ONCE(sync.run);
+
+	if (run)
+		print_schedule(run);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_notifier = {
+	.notifier_call	= print_schedule_at_panic,
+	.priority	= INT_MAX,	/* UML has one that does not return */
+};
+
+static int __init mm_sync_init(void)
+{
+	return atomic_notifier_chain_register(&panic_notifier_list, &panic_notifier);
+}
+subsys_initcall(mm_sync_init);
+
+/* Why can the run not go on, if so?  With sync.lock held */
+static int run_is_stuck(struct mm_sync_run *run, struct mm_sync_actor *actor)
+{
+	bool stalled = run->idle_ticks * WATCHDOG_PERIOD_MS >= run->stall_ms;
+
+	if (!actor->task || actor->done)
+		return 0;
+	/* An oops, or it has just ended */
+	if (READ_ONCE(actor->task->flags) & PF_EXITING)
+		return -EOWNERDEAD;
+	if (stalled && !sync.turn)
+		return -EDEADLK;
+	if (stalled && sync.turn == actor->task)
+		return -ETIMEDOUT;
+	return 0;
+}
+
+/* In hard interrupt context: also if an actor spins with preemption off */
+static enum hrtimer_restart watchdog(struct hrtimer *timer)
+{
+	struct mm_sync_run *run = container_of(timer, struct mm_sync_run, watchdog);
+	bool print = false;
+
+	raw_spin_lock(&sync.lock);
+	if (run->seen_events != run->nr_events) {
+		run->seen_events = run->nr_events;
+		run->idle_ticks = 0;
+	} else {
+		run->idle_ticks++;
+	}
+
+	if (!run->open && !sync.turn && run->left < run->nr_actors)
+		pass_on(run, NULL);
+	for (int i = 0; !run->open && i < run->nr_actors; i++) {
+		int err = run_is_stuck(run, run->actors + i);
+
+		if (err) {
+			fail(run, err, i);
+			open_run(run);
+			print = true;
+		}
+	}
+	raw_spin_unlock(&sync.lock);
+
+	if (print)
+		print_schedule(run);
+	hrtimer_forward_now(timer, ms_to_ktime(WATCHDOG_PERIOD_MS));
+	return HRTIMER_RESTART;
+}
+
+/* ---- for those who run schedules ---------------------------------------- */
+
+/**
+ * mm_sync_begin() - Set a run up.
+ * @run: The run: its folio, schedule and number of actors are set, the rest is 0.
+ *
+ * Then create the actors' threads, bound to one CPU: each calls mm_sync_join(),
+ * does what it is there for and calls mm_sync_leave().  Then mm_sync_start()
+ * lets the first go, and mm_sync_finish() waits for all.
+ *
+ * Context: May sleep.
+ * Return: 0; %-EBUSY if there is another run; %-EINVAL if @run makes no sense.
+ */
+int mm_sync_begin(struct mm_sync_run *run)
+{
+	if (!run->nr_actors || run->nr_actors > MM_SYNC_MAX_ACTORS)
+		return -EINVAL;
+	for (int i = 0; i < run->nr_steps; i++)
+		if (run->steps[i].actor >= run->nr_actors ||
+		    run->steps[i].until > MM_SYNC_WAIT)
+			return -EINVAL;
+
+	scoped_guard(raw_spinlock_irqsave, &sync.lock) {
+		if (sync.run)
+			return -EBUSY;
+		sync.run = run;
+	}
+	if (!run->stall_ms)
+		run->stall_ms = DEFAULT_STALL_MS;
+	init_completion(&run->all_joined);
+	init_completion(&run->all_left);
+	hrtimer_setup(&run->watchdog, watchdog, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	static_branch_enable(&mm_sync_key);
+	return 0;
+}
+
+/**
+ * mm_sync_join() - Become an actor of a run, and wait for the first turn.
+ * @run: The run.
+ * @actor: Which one, from 0 to the number of actors - 1.
+ *
+ * Context: A thread that holds no locks.
+ * Return: 0; %-EINVAL if there is no such actor, or one already, or it comes too
+ * late; %-ECANCELED if the run was given up: do nothing, but call mm_sync_leave().
+ */
+int mm_sync_join(struct mm_sync_run *run, unsigned int actor)
+{
+	unsigned long flags;
+	int ret;
+
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	if (sync.run != run || actor >= run->nr_actors || run->actors[actor].task ||
+	    run->actors[actor].done || current_actor(run)) {
+		raw_spin_unlock_irqrestore(&sync.lock, flags);
+		return -EINVAL;
+	}
+	run->actors[actor].task = get_task_struct(current);
+	if (++run->joined == run->nr_actors)
+		complete(&run->all_joined);
+	wait_for_turn(run, &flags);
+	ret = run->open ? -ECANCELED : 0;
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+	return ret;
+}
+
+/**
+ * mm_sync_leave() - The actor is done: others go on.
+ * @run: The run that this thread has joined.
+ *
+ * Context: A thread that holds no locks.
+ */
+void mm_sync_leave(struct mm_sync_run *run)
+{
+	struct mm_sync_state state;
+	struct mm_sync_actor *me;
+	unsigned long flags;
+
+	read_state(run, &state);
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	me = current_actor(run);
+	if (me && !me->done) {
+		me->done = true;
+		run->left++;
+		if (sync.turn == current) {
+			record(run, me, &state, MM_SYNC_KIND_END, MM_SYNC_END, true);
+			pass_on(run, me);
+		}
+		if (run->left == run->nr_actors)
+			complete(&run->all_left);
+	}
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+}
+
+/**
+ * mm_sync_start() - Let the first actor go.
+ * @run: The run.
+ *
+ * Context: All threads have been created; waits until they have joined.
+ * Return: 0, or %-ETIMEDOUT if not all of them join: the run is given up.
+ */
+int mm_sync_start(struct mm_sync_run *run)
+{
+	unsigned long flags;
+	int ret = 0;
+
+	wait_for_completion_timeout(&run->all_joined, msecs_to_jiffies(run->stall_ms));
+
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	if (run->joined < run->nr_actors) {
+		/* Who has not come has nothing to leave */
+		for (int i = 0; i < run->nr_actors; i++)
+			if (!run->actors[i].task) {
+				fail(run, -ETIMEDOUT, i);
+				run->actors[i].done = true;
+				run->left++;
+			}
+		open_run(run);
+		if (run->left == run->nr_actors)
+			complete(&run->all_left);
+		ret = -ETIMEDOUT;
+	} else {
+		pass_on(run, NULL);
+	}
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+	hrtimer_start(&run->watchdog, ms_to_ktime(WATCHDOG_PERIOD_MS), HRTIMER_MODE_REL_HARD);
+	return ret;
+}
+
+/**
+ * mm_sync_finish() - Wait until all actors have left, and end the run.
+ * @run: The run.
+ *
+ * Context: May sleep.
+ * Return: @run->err, or %-EBUSY if actors do not leave, even though the run was
+ * given up: @run must not be freed then, and there can be no other run.
+ */
+int mm_sync_finish(struct mm_sync_run *run)
+{
+	scoped_guard(raw_spinlock_irqsave, &sync.lock)
+		run->idle_ticks = 0;
+	for (;;) {
+		unsigned long flags;
+		bool stuck;
+
+		if (wait_for_completion_timeout(&run->all_left, msecs_to_jiffies(100)))
+			break;
+		raw_spin_lock_irqsave(&sync.lock, flags);
+		/* Those that are dead will not come */
+		for (int i = 0; i < run->nr_actors; i++) {
+			struct mm_sync_actor *actor = run->actors + i;
+
+			if (run->open && !actor->done && actor->task &&
+			    READ_ONCE(actor->task->exit_state)) {
+				actor->done = true;
+				if (++run->left == run->nr_actors)
+					complete(&run->all_left);
+			}
+		}
+		stuck = run->open &&
+			run->idle_ticks * WATCHDOG_PERIOD_MS >=
+			run->stall_ms + LEAVE_TIMEOUT_MS;
+		raw_spin_unlock_irqrestore(&sync.lock, flags);
+		if (stuck)
+			return -EBUSY;
+	}
+
+	hrtimer_cancel(&run->watchdog);
+	static_branch_disable(&mm_sync_key);
+	scoped_guard(raw_spinlock_irqsave, &sync.lock) {
+		WRITE_ONCE(sync.turn, NULL);
+		sync.run = NULL;
+	}
+	for (int i = 0; i < run->nr_actors; i++)
+		if (run->actors[i].task)
+			put_task_struct(run->actors[i].task);
+	return run->err;
+}

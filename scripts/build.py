@@ -10,6 +10,8 @@ from stage import JOBS, OUT, ROOT, Fail, logfile, output, run, stage
 
 FRAGMENT = os.path.join(ROOT, "scripts", "x86_64.config")
 SELFTESTS = ("folio_orphan", "folio_truncate_race")
+# What the KUnit suites ask for, in trees that have them.
+KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")
 # What a kernel image does not depend on.
 NOT_KERNEL = ("tools", "Documentation", "MAINTAINERS")
 # The build id and the version must not tell one commit from another.
@@ -40,14 +42,12 @@ def key(base, commit):
     return hashlib.sha1("\n".join(inputs).encode()).hexdigest()[:16]
 
 
-def configure(base, log):
+def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS):
     """tinyconfig, our fragment, and what the KUnit suites ask for if the tree has them."""
-    objects = objects_of(base)
+    objects = objects or objects_of(base)
     os.makedirs(objects, exist_ok=True)
-    fragments = [FRAGMENT]
-    kunit = os.path.join(base.src, "mm", ".kunitconfig")
-    if os.path.exists(kunit):
-        fragments.append(kunit)
+    fragments = [FRAGMENT] + [path for name in kunitconfigs
+                              if os.path.exists(path := os.path.join(base.src, name))]
     make(base, objects, log, "tinyconfig")
     run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects,
          os.path.join(objects, ".config"), *fragments], log, cwd=base.src)

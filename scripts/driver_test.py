@@ -12,9 +12,12 @@ from types import SimpleNamespace
 import base as bases
 import guest
 import judge
+import race
+import replay
+import replay_test
 import series
 import stage
-from stage import Fail, run
+from stage import Fail, logfile, run
 
 GOOD = """TAP version 13
 # TAP version 13
@@ -129,9 +132,89 @@ class Guest(unittest.TestCase):
         with self.assertRaisesRegex(Fail, "died before its tests ended"):
             self.boot("true")
 
+    def test_line_printed_twice(self):
+        console, _ = self.boot('echo "ok 1 a\n[ 1.0] ok\r\n** replaying previous printk message **'
+                               '\r\n[ 1.0] ok 2 b\r\nlab: tests ended" >%s' % logfile(
+                                   "driver-test.console"))
+        with open(console, newline="") as text:
+            self.assertEqual(text.read(), "ok 1 a\n[ 1.0] ok 2 b\r\nlab: tests ended\n")
+
     def test_no_start(self):
         with self.assertRaisesRegex(Fail, "exited 3"):
             self.boot("exit 3")
+
+
+class Races(unittest.TestCase):
+    F = {"folio_race.replay.F": "pass"}
+
+    def failures(self, results, console, idents=("F",)):
+        tally = judge.Tally()
+        race.judged(tally, "qemu", "patched", results, console, idents)
+        return "; ".join(tally.failed)
+
+    def test_good(self):
+        self.assertEqual(self.failures(self.F, replay_test.CONSOLE), "")
+
+    def test_not_on_the_console(self):
+        for end in ("begin F", "event 2", "verdict", "end F"):
+            with self.subTest(end=end):
+                console = replay_test.CONSOLE[:replay_test.CONSOLE.index(end) - 12]
+                self.assertIn("not on the console as a whole", self.failures(self.F, console))
+
+    def test_did_not_run(self):
+        self.assertIn("F is missing", self.failures({}, replay_test.CONSOLE))
+        self.assertIn("F is missing", self.failures({}, "", idents=()))
+
+    def test_not_expected(self):
+        self.assertIn("is fail, expected pass",
+                      self.failures({"folio_race.replay.F": "fail"}, replay_test.CONSOLE))
+        self.assertIn("Q is new", self.failures({"folio_race.replay.Q": "pass"}, "", ("Q",)))
+
+    def test_timelines(self):
+        here = replay.parse(replay_test.CONSOLE)
+        for console, words in ((replay_test.PATCHED, "differ from event 3 on"), ("", "differ"),
+                               (replay_test.CONSOLE, "")):
+            tally = judge.Tally()
+            race.same_timelines(tally, {"stock": here}, {"stock": replay.parse(console)}, "")
+            self.assertEqual(bool(tally.failed), bool(words))
+            self.assertIn(words, "; ".join(tally.failed))
+
+    def test_list_corruption(self):
+        warning = ("[ 1.0] ------------[ cut here ]------------\n[ 1.0] %s\n[ 1.0] WARNING: x\n"
+                   "[ 1.0] Call Trace:\n[ 1.0] ---[ end trace 0 ]---\n")
+        known, other = warning % "list_del corruption. next->prev is", warning % "something else"
+        self.assertEqual(race.CORRUPTION.sub("", known + "[ 1.1] fine\n" + other + known),
+                         "[ 1.1] fine\n" + other)
+        uml = known.replace("[ 1.0] ", "", 2).replace("list_del", "WARNING: x\nlist_del")
+        self.assertEqual(race.CORRUPTION.sub("", uml), "")
+        for console, found in ((known, True), (uml, True), (other, False)):
+            self.assertEqual("no_list_del_corruption is fail"
+                             in self.failures({}, console, idents=()), found)
+
+    def test_no_such_scenario(self):
+        with self.assertRaisesRegex(Fail, "the nearest are F.6, "):
+            race.ident("f6")
+
+    def test_every_scenario_has_an_expectation(self):
+        expected = judge.load("race", race.KERNELS)["stock"]
+        self.assertEqual([race.SUITE + each for each in race.titles()],
+                         [name for name in expected if name.startswith(race.SUITE)])
+
+
+class ObjectCode(unittest.TestCase):
+    CODE = ("x.o: file format\n0 <a>:\n 0: ret\n\n5 <b>:\n 5: call\n   6: R_X86_64_PLT32 c-0x4\n"
+            "\nDisassembly of section .init.text:\n\n0 <c>:\n 0: ret\n")
+
+    def test_same(self):
+        self.assertIsNone(judge.code_difference(self.CODE, self.CODE.replace("x.o", "y.o")))
+        self.assertEqual(list(judge.functions(self.CODE)), ["a", "b", "c"])
+
+    def test_different(self):
+        for old, new, name in (("PLT32 c", "PLT32 d", "b"), ("ret\n\n5", "nop\n\n5", "a"),
+                               ("0 <c>:\n 0: ret\n", "", "c"), ("<b>", "<bb>", "b")):
+            with self.subTest(name=name):
+                other = self.CODE.replace(old, new)
+                self.assertEqual(judge.code_difference(self.CODE, other), name)
 
 
 class Inputs(unittest.TestCase):
@@ -163,7 +246,7 @@ class Inputs(unittest.TestCase):
                 series.Mutant("m", folder)
 
     def test_every_mail_tags_itself(self):
-        for name in (series.MM, series.NET):
+        for name in series.ALL:
             for patch in series.patches(name):
                 self.assertRegex(patch.message, r"(?m)^Assisted-by: LLM( \w+)*$", patch.slug)
                 self.assertNotIn("Signed-off-by", patch.message)

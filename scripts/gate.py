@@ -9,12 +9,15 @@ import unittest
 import build
 import driver_test
 import judge
+import replay_test
 import series
 from base import newer_tool
-from stage import ROOT, Fail, logfile, run, stage
+from stage import ROOT, Fail, logfile, output, run, stage
 
 # The base has no history that a commit id could be looked up in.
 CHECKPATCH = ["--strict", "--no-signoff", "--show-types", "--ignore=UNKNOWN_COMMIT_ID"]
+# Some messages have their line number in the code.
+NO_LINES = "KCFLAGS=-D__LINE__=0 -Wno-builtin-macro-redefined"
 # Debian's python3 has the modules that checkpatch's helpers import.
 CHECKPATCH_ENV = {"PATH": "/usr/bin:" + os.environ["PATH"]}
 
@@ -23,7 +26,8 @@ def driver(base, tally):
     """The driver's own negative controls: each kind of bad run must be seen as one."""
     driver_test.Console.base = base
     with stage("driver") as this:
-        suite = unittest.defaultTestLoader.loadTestsFromModule(driver_test)
+        suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
+                                   for module in (driver_test, replay_test))
         with open(logfile("driver.log"), "w") as log:
             result = unittest.TextTestRunner(log).run(suite)
         this.note = f"{result.testsRun} checks"
@@ -38,8 +42,8 @@ def mails(base, tally):
     """patches/ is, byte for byte, what series/ and the overlay compose to."""
     with stage("mails: recompose and compare") as this:
         count = 0
-        for name in (series.MM, series.NET):
-            fresh = series.mails(base, name, series.compose(base, name, base.commit))
+        for name in series.ALL:
+            fresh = series.mails(base, name)
             committed = series.committed_mails(name)
             count += len(fresh)
             for mail in sorted(fresh.keys() | committed.keys()):
@@ -59,7 +63,7 @@ def style(base, tally):
     base.checkout(base.commit)
     with stage("checkpatch --strict") as this:
         count = 0
-        for name in (series.MM, series.NET):
+        for name in series.ALL:
             for mail in series.committed_mails(name):
                 if not mail.endswith(".patch"):
                     continue
@@ -82,7 +86,7 @@ def git_am(base, tip, tally=None):
         with stage(" ".join(["git am", *mode])) as this:
             count = 0
             try:
-                for name in (series.MM, series.NET):
+                for name in series.ALL:
                     folder = os.path.join(ROOT, "patches", name)
                     paths = [os.path.join(folder, mail) for mail in series.committed_mails(name)
                              if mail.endswith(".patch")]
@@ -108,7 +112,9 @@ def every_patch_builds(base, tally):
     """Each patch on its own: a bzImage after every mail; return {commit: image}."""
     images = {}
     steps = series.compose(base, series.MM, base.commit)
-    steps += series.compose(base, series.NET, steps[-1][1])
+    mm = steps[-1][1]
+    steps += series.compose(base, series.NET, mm)
+    steps += series.compose(base, series.LAB, mm)
     # The tcp mail goes to another list: it must build without the mm series, too.
     steps += series.compose(base, series.NET, base.commit)
     for number, (patch, commit) in enumerate(steps, 1):
@@ -119,11 +125,11 @@ def every_patch_builds(base, tally):
 
 def static_checks(base, tally, commit):
     """sparse and W=1 say nothing of the touched files that they do not say of the base."""
-    touched = [path for name in (series.MM, series.NET) for patch in series.patches(name)
-               for path in patch.paths() if re.match(r"(mm|net|lib)/.*\.c$", path)]
+    touched = [path for name in series.ALL for patch in series.patches(name)
+               for path in patch.paths() if re.match(r"(mm|net|lib|kernel)/.*\.c$", path)]
     said = {}
     sparse = newer_tool("sparse")   # that of Debian 12 can't parse this kernel
-    for state in ("stock", "mm+tcp"):
+    for state in ("stock", "tree"):
         base.checkout(commit[state])
         objects = [path[:-1] + "o" for path in dict.fromkeys(touched)
                    if os.path.exists(os.path.join(base.src, path))]
@@ -139,8 +145,34 @@ def static_checks(base, tally, commit):
             said[state] = {re.sub(r":\d+:(\d+:)?", ":", line) for line in lines
                            if re.search(r"warning:|error:", line)}
             this.note = f"{len(objects)} files, {len(said[state])} complaints"
-    new = said["mm+tcp"] - said["stock"]
+    new = said["tree"] - said["stock"]
     tally.check(not new, "sparse or W=1 complains: " + "; ".join(sorted(new)).strip(), "./run test")
+
+
+def object_code(base, tally, commit):
+    """With sync points off, the files that the lab series edits compile to what they did."""
+    objects = os.path.join(base.dir, "sync-points-off")
+    touched = sorted({path[:-1] + "o" for patch in series.patches(series.LAB)
+                      for path in patch.paths()
+                      if path.endswith(".c") and path not in patch.files})
+    for plain, lab in (("stock", "lab-stock"), ("mm", "lab")):
+        with stage(f"object code of {lab} is that of {plain}") as this:
+            code = {}
+            for state in (plain, lab):
+                base.checkout(commit[state])
+                build.configure(base, f"config-object-code-{state}.log", objects,
+                                build.KUNITCONFIGS[:1])
+                build.make(base, objects, f"object-code-{state}.log", NO_LINES, *touched)
+                code[state] = {path: output(["objdump", "-dr", "--no-show-raw-insn",
+                                             os.path.join(objects, path)]) for path in touched}
+            count = 0
+            for path in touched:
+                count += len(judge.functions(code[plain][path]))
+                name = judge.code_difference(code[plain][path], code[lab][path])
+                tally.check(name is None, f"with sync points off, {name} of {path} is not on "
+                            f"{lab} what it is on {plain}", "./run test")
+            this.note = f"{len(touched)} files, {count} functions"
+            tally.check(count > 100, "objdump found hardly any function", "./run test")
 
 
 def kunit_x86_64(base, commit):

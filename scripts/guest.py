@@ -2,6 +2,7 @@
 """Booting a kernel with the selftests under QEMU."""
 
 import os
+import re
 import subprocess
 
 from stage import Fail, logfile, run, tail
@@ -13,9 +14,12 @@ QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp
 # ZONE_MOVABLE is for the cases about long-term pins and memory offlining.
 APPEND = "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 movablecore=512M quiet loglevel=7"
 
+# A line in which a more urgent one came up: the kernel prints it once more, as a whole.
+CUT = re.compile(r"^.*\n\*\* replaying previous printk message \*\*\r?\n", re.M)
 
-def initramfs(base, tests):
-    """Pack busybox, bash, init and the tests."""
+
+def initramfs(base, tests=None):
+    """Pack busybox, bash, init and the tests; without tests, what a boot for KUnit needs."""
     spec = """dir /dev 755 0 0
 nod /dev/console 600 0 0 c 5 1
 dir /bin 755 0 0
@@ -25,13 +29,14 @@ file /bin/bash /bin/bash-static 755 0 0
 """
     here = os.path.dirname(os.path.abspath(__file__))
     spec += f"file /init {here}/guest-init 755 0 0\n"
-    for name in sorted(os.listdir(tests)):
-        spec += f"file /tests/{name} {tests}/{name} 755 0 0\n"
-    ext4 = os.path.join(base.dir, "ext4.img")
-    if not os.path.exists(ext4):
-        run(["mke2fs", "-q", "-F", "-t", "ext4", ext4, "32M"], "ext4.log")
-    spec += f"file /ext4.img {ext4} 644 0 0\n"
-    path = os.path.join(base.dir, "initramfs")
+    path = os.path.join(base.dir, "initramfs" if tests else "initramfs-kunit")
+    if tests:
+        for name in sorted(os.listdir(tests)):
+            spec += f"file /tests/{name} {tests}/{name} 755 0 0\n"
+        ext4 = os.path.join(base.dir, "ext4.img")
+        if not os.path.exists(ext4):
+            run(["mke2fs", "-q", "-F", "-t", "ext4", ext4, "32M"], "ext4.log")
+        spec += f"file /ext4.img {ext4} 644 0 0\n"
     with open(path + ".list", "w") as out:
         out.write(spec)
     packer = os.path.join(base.dir, "gen_init_cpio")
@@ -57,10 +62,14 @@ def boot(image, initrd, name, append="", time_limit=TIME_LIMIT):
             raise
         raise Fail(f"the guest '{name}' did not finish within {time_limit} s; the last it said "
                    f"(see {tests} and {console}):\n{tail(tests, 4)}{tail(console, 4)}") from None
-    with open(console, errors="replace") as log:
-        if "lab: tests ended" not in log.read():
-            raise Fail(f"the guest '{name}' died before its tests ended, see {console}:\n"
-                       + tail(console))
+    with open(console, "r+", errors="replace", newline="") as log:
+        text = CUT.sub("", log.read())
+        log.seek(0)
+        log.truncate()
+        log.write(text)
+    if "lab: tests ended" not in text:
+        raise Fail(f"the guest '{name}' died before its tests ended, see {console}:\n"
+                   + tail(console))
     return console, tests
 
 

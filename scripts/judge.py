@@ -10,6 +10,8 @@ import tomllib
 from stage import ROOT, Fail
 
 KNOWN = "fail (known)"
+# Where KUnit runs: the columns of [kunit] there.
+KUNITS = ["qemu", "uml-smp", "uml-up", "kunit.py-x86_64"]
 EXPECTED = os.path.join(ROOT, "scripts", "expected.toml")
 RESULT = re.compile(r"^(?:# )*(not ok|ok) \d+ (\S+)(?: # (SKIP|XFAIL)\b ?(.*))?")
 PLAN = re.compile(r"^(?:# )*1\.\.(\d+)")
@@ -99,6 +101,18 @@ def badness(base, text):
     found = splats(base, text)
     return found + [line for line in text.splitlines()
                     if BADNESS.search(line) and line not in found]
+
+
+def functions(disassembly):
+    """{function: its code} of what objdump says of an object file."""
+    parts = re.split(r"^[0-9a-f]+ <(.*)>:$", disassembly, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def code_difference(one, other):
+    """The first function that is not the same in two disassemblies, or None."""
+    one, other = functions(one), functions(other)
+    return next((name for name in [*one, *other] if one.get(name) != other.get(name)), None)
 
 
 class Tally:

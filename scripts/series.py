@@ -14,9 +14,11 @@ import tempfile
 from base import GIT_ENV
 from stage import OUT, ROOT, Fail, output
 
-MM, NET = "v7.3", "v7.3-net"
+ALL = MM, NET, LAB = "v7.3", "v7.3-net", "v7.3-lab"
+# The commits of the lab series begin with the one that adds this file.
+FIRST_OF_LAB = "mm/sync_point.c"
 MUTANTS = os.path.join(ROOT, "mutants")
-PREFIX = {MM: "PATCH", NET: "PATCH net"}
+PREFIX = {MM: "PATCH", NET: "PATCH net", LAB: "PATCH"}
 
 
 class Patch:
@@ -92,11 +94,23 @@ def compose(base, series, onto):
     return commits
 
 
-def mutate(base, onto, mutant):
+def altered(base, onto, diff, path):
+    """A commit on top of onto, with the diff of a file of this project applied."""
     with index(base) as env:
         base.git("read-tree", onto, env=env)
-        apply_edits(base, env, mutant.diff, f"mutants/{mutant.name}.diff")
-        return commit(base, env, onto, f"mutant: {mutant.name}\n")
+        apply_edits(base, env, diff, path)
+        return commit(base, env, onto, path + "\n")
+
+
+def mutate(base, onto, mutant):
+    return altered(base, onto, mutant.diff, f"mutants/{mutant.name}.diff")
+
+
+def lab_stock(base, lab):
+    """The lab with the mm series taken out again: the base with sync points."""
+    path = f"series/{LAB}/stock.diff"
+    with open(os.path.join(ROOT, path)) as diff:
+        return altered(base, lab, diff.read(), path)
 
 
 def mutants():
@@ -128,10 +142,15 @@ def cover(series):
         return text.read()
 
 
-def mails(base, series, commits):
+def below(base, series):
+    """The commit that a series is for: the lab's is for the tip of the mm series."""
+    return compose(base, MM, base.commit)[-1][1] if series == LAB else base.commit
+
+
+def mails(base, series):
     """{file name: text} of what belongs in patches/<series>/."""
-    branch = "compose-" + series
-    base.git("branch", "--force", "--no-track", branch, commits[-1][1])
+    branch, onto = "compose-" + series, below(base, series)
+    base.git("branch", "--force", "--no-track", branch, compose(base, series, onto)[-1][1])
     text = cover(series)
     cmd = ["format-patch", "--quiet", "--zero-commit", "--no-signature", "--no-thread",
            f"--subject-prefix={PREFIX[series]}", "--numbered" if text else "--no-numbered"]
@@ -139,7 +158,7 @@ def mails(base, series, commits):
         base.git("config", f"branch.{branch}.description", text)
         cmd += ["--cover-letter", "--cover-from-description=subject"]
     with tempfile.TemporaryDirectory(dir=base.dir) as folder:
-        base.git(*cmd, "-o", folder, f"base..{branch}")
+        base.git(*cmd, "-o", folder, f"{onto}..{branch}")
         result = {}
         for name in sorted(os.listdir(folder)):
             with open(os.path.join(folder, name)) as mail:
@@ -161,8 +180,8 @@ def committed_mails(series):
 def write_mails(base):
     """Recompose patches/; return the names of the mails that changed."""
     changed = []
-    for series in (MM, NET):
-        fresh = mails(base, series, compose(base, series, base.commit))
+    for series in ALL:
+        fresh = mails(base, series)
         old = committed_mails(series)
         changed += [f"patches/{series}/{name}" for name in sorted(fresh.keys() | old.keys())
                     if fresh.get(name) != old.get(name)]
@@ -215,8 +234,8 @@ class Tree:
             raise Fail("there is no out/tree: make it with `./run tree`")
         if self.git("status", "--porcelain").strip():
             raise Fail("out/tree has changes that are not committed: commit them first")
-        fresh = {MM: [], NET: []}
-        added = set()
+        fresh = {series: [] for series in ALL}
+        added, series = set(), MM
         for sha in self.git("rev-list", "--reverse", "base..HEAD").split():
             changes = [line.split("\t") for line in
                        self.git("diff-tree", "-r", "--no-commit-id", "--name-status",
@@ -230,8 +249,10 @@ class Tree:
                            f"adds ({', '.join(again) or 'see git show'}): fold that into the "
                            "commit that adds it")
             added.update(files)
-            series = NET if any(path.startswith("net/") for path in edits) else MM
-            fresh[series].append((subject, sha, files, edits))
+            if FIRST_OF_LAB in files:
+                series = LAB
+            to_net = any(path.startswith("net/") for path in edits)
+            fresh[NET if to_net else series].append((subject, sha, files, edits))
         for series, commits in fresh.items():
             folder = os.path.join(ROOT, "series", series)
             for patch in patches(series) if os.path.isdir(folder) else ():

@@ -178,11 +178,15 @@ static bool is_listed(const struct list_head *entry)
 	/* Nearly all that are not: no need to have it fault */
 	if (entry->next == LIST_POISON1 || entry->next == entry)
 		return false;
-	return !get_kernel_nofault(back, &entry->next->prev) && back == entry &&
-	       !get_kernel_nofault(back, &entry->prev->next) && back == entry;
+	/* Others may be about to link a neighbour: look again */
+	for (int i = 0; i < 3; i++)
+		if (!get_kernel_nofault(back, &entry->next->prev) && back == entry &&
+		    !get_kernel_nofault(back, &entry->prev->next) && back == entry)
+			return true;
+	return false;
 }
 
-/* Without sync.lock: it may fault.  Nobody else runs, so nothing changes. */
+/* Without sync.lock, as it may fault.  No other actor runs meanwhile. */
 static void read_state(const struct mm_sync_run *run, struct mm_sync_state *state)
 {
 	const struct folio *folio = run->folio;

@@ -126,8 +126,10 @@ def mutant(base, tally, commit, name, initrd):
     else:
         base.checkout(mutated)
         with stage(f"KUnit under UML: {log}"):
-            seen, _ = (race.kunit_uml(base, log, suite="folio_race*") if guard.on == "lab"
-                       else checks.kunit_uml(base, log))
+            if guard.on == "lab":
+                seen, _ = race.kunit_uml(base, log, suite="folio_race*", append=guard.append)
+            else:
+                seen, _ = checks.kunit_uml(base, log)
     for check in guard.fails:
         # A kernel that dies in another check is no proof
         dead = check == guard.dies and check not in seen and judge.died(seen)

@@ -132,6 +132,8 @@ class Mutant:
         self.fails = header["Fails"].split(", ")
         # The check in which the kernel dies, if it does
         self.dies = header.get("Dies")
+        # Words for the kernel command line, for instance to run just that check
+        self.append = header.get("Append", "").split()
 
 
 def cover(series):

@@ -1021,13 +1021,6 @@ static int actor_thread(void *data)
 	actor->warnings = kunit_suppressed_warning_count(warnings);
 	kunit_end_suppress_warning(race->test, warnings);
 	kthread_unuse_mm(race->mm);
-
-	set_current_state(TASK_INTERRUPTIBLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_INTERRUPTIBLE);
-	}
-	__set_current_state(TASK_RUNNING);
 	return 0;
 }
 
@@ -1217,6 +1210,7 @@ static const char *error_text(const struct scenario *sc, const struct mm_sync_ru
 static void judge(struct kunit *test, const struct scenario *sc, const struct mm_sync_run *run)
 {
 	const struct mm_sync_event *bad = bad_event(sc, run);
+	const char *wrong = violated(sc, run);
 	const char *differs = "";
 	char buf[128];
 
@@ -1241,9 +1235,9 @@ static void judge(struct kunit *test, const struct scenario *sc, const struct mm
 			mm_sync_point_name(bad->point));
 		KUNIT_FAIL(test, "%s: as claimed: %c came to %s", sc->id,
 			   sc->actors[bad->actor].lane, mm_sync_point_name(bad->point));
-	} else if (violated(sc, run)) {
-		pr_info("verdict contradicted|%s\n", violated(sc, run));
-		KUNIT_FAIL(test, "%s: %s", sc->id, violated(sc, run));
+	} else if (wrong) {
+		pr_info("verdict contradicted|%s\n", wrong);
+		KUNIT_FAIL(test, "%s: %s", sc->id, wrong);
 	} else if (!guard_held(sc, run)) {
 		pr_info("verdict error|not by this guard: %s\n", sc->guard.text);
 		KUNIT_FAIL(test, "%s: not what refutes it: %s", sc->id, sc->guard.text);
@@ -1325,11 +1319,12 @@ static void run_once(struct race *race)
 		actor->race = race;
 		actor->run = run;
 		actor->index = i;
-		task = kthread_run_on_cpu(actor_thread, actor, cpu, "folio_race/%u");
+		task = kthread_create_on_cpu(actor_thread, actor, cpu, "folio_race/%u");
 		if (IS_ERR(task))
 			break;
-		/* It may die before it is told to stop */
+		/* For kthread_stop_put(), which comes when it has ended */
 		actor->task = get_task_struct(task);
+		wake_up_process(task);
 	}
 	mm_sync_start(run);
 	ret = mm_sync_finish(run);
@@ -1344,8 +1339,7 @@ static void run_once(struct race *race)
 
 		if (!actor->task)
 			continue;
-		kthread_stop(actor->task);
-		put_task_struct(actor->task);
+		kthread_stop_put(actor->task);
 		actor->task = NULL;
 		warnings += actor->warnings;
 	}
@@ -1390,8 +1384,8 @@ static void replay(struct kunit *test)
 		runs++;
 		if (!first) {
 			first = race->run;
-			KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_run, first));
 			race->run = NULL;
+			KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_run, first));
 			continue;
 		}
 		if (!same_run(first, race->run)) {

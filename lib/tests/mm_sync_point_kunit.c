@@ -164,13 +164,6 @@ static int thread_fn(void *data)
 	} else if (thread->fn) {
 		thread->fn(thread->fixture);
 	}
-
-	set_current_state(TASK_INTERRUPTIBLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_INTERRUPTIBLE);
-	}
-	__set_current_state(TASK_RUNNING);
 	return 0;
 }
 
@@ -191,20 +184,23 @@ static void add_step(struct fixture *fixture, int actor, enum mm_sync_point unti
 	step->until = until;
 }
 
-static void start_threads(struct fixture *fixture)
+static void start(struct fixture *fixture)
 {
+	KUNIT_ASSERT_EQ(fixture->test, mm_sync_begin(&fixture->run), 0);
 	for (int i = 0; i < fixture->run.nr_actors; i++) {
 		struct thread *thread = fixture->threads + i;
 		struct task_struct *task;
 
-		task = kthread_run_on_cpu(thread_fn, thread, raw_smp_processor_id(),
-					  "mm_sync_point/%u");
+		task = kthread_create_on_cpu(thread_fn, thread, raw_smp_processor_id(),
+					     "mm_sync_point/%u");
 		/* mm_sync_start() will miss it */
 		if (IS_ERR(task))
-			return;
-		/* It may die before it is told to stop */
+			break;
+		/* For kthread_stop_put(), which comes when it has ended */
 		thread->task = get_task_struct(task);
+		wake_up_process(task);
 	}
+	mm_sync_start(&fixture->run);
 }
 
 static void stop_threads(struct fixture *fixture)
@@ -214,8 +210,7 @@ static void stop_threads(struct fixture *fixture)
 
 		if (!thread->task)
 			continue;
-		kthread_stop(thread->task);
-		put_task_struct(thread->task);
+		kthread_stop_put(thread->task);
 		thread->task = NULL;
 	}
 }
@@ -236,9 +231,7 @@ static int finish(struct fixture *fixture)
 
 static int run_all(struct fixture *fixture)
 {
-	KUNIT_ASSERT_EQ(fixture->test, mm_sync_begin(&fixture->run), 0);
-	start_threads(fixture);
-	mm_sync_start(&fixture->run);
+	start(fixture);
 	return finish(fixture);
 }
 
@@ -351,9 +344,7 @@ static void bystander_passes(struct kunit *test)
 	add_thread(fixture, comes_back_late);
 	add_step(fixture, 0, MM_SYNC_TEST_1);
 	fixture->run.stall_ms = 50 * STALL_MS;
-	KUNIT_ASSERT_EQ(test, mm_sync_begin(&fixture->run), 0);
-	start_threads(fixture);
-	mm_sync_start(&fixture->run);
+	start(fixture);
 
 	before = mm_sync_bystanders();
 	mm_sync_point(TEST_1, NULL);
@@ -413,9 +404,7 @@ static void deadlock(struct kunit *test)
 	add_step(fixture, 0, MM_SYNC_WAIT);
 	fixture->run.stall_ms = STALL_MS;
 
-	KUNIT_ASSERT_EQ(test, mm_sync_begin(&fixture->run), 0);
-	start_threads(fixture);
-	mm_sync_start(&fixture->run);
+	start(fixture);
 	for (int ms = 0; ms < 50 * STALL_MS && !READ_ONCE(fixture->run.open); ms += 20)
 		msleep(20);
 	__folio_clear_locked(&fixture->folios[0]);
@@ -466,9 +455,7 @@ static void actor_is_stuck(struct kunit *test)
 	add_thread(fixture, never_comes_back);
 	add_step(fixture, 0, MM_SYNC_TEST_1);
 	fixture->run.stall_ms = STALL_MS;
-	KUNIT_ASSERT_EQ(test, mm_sync_begin(&fixture->run), 0);
-	start_threads(fixture);
-	mm_sync_start(&fixture->run);
+	start(fixture);
 	KUNIT_EXPECT_EQ(test, mm_sync_finish(&fixture->run), -EBUSY);
 
 	complete(&fixture->never);
@@ -534,10 +521,8 @@ static void one_run_at_a_time(struct kunit *test)
 	add_thread(fixture, one_point);
 	fixture->run.nr_steps = 0;
 	add_step(fixture, 0, MM_SYNC_TEST_1);
-	KUNIT_ASSERT_EQ(test, mm_sync_begin(&fixture->run), 0);
+	start(fixture);
 	KUNIT_EXPECT_EQ(test, mm_sync_begin(other), -EBUSY);
-	start_threads(fixture);
-	mm_sync_start(&fixture->run);
 	KUNIT_EXPECT_EQ(test, finish(fixture), 0);
 }
 

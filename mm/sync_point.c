@@ -4,7 +4,7 @@
  * that a schedule says.  See include/linux/mm_sync_point.h.
  *
  * There is no controller: the actor whose turn it is gets to a point, records
- * it, decides by the schedule whose turn is next, wakes that one and blocks.
+ * it, decides whose turn is next, wakes that one and blocks.
  * It blocks with whatever it holds, also within RCU and under a PTL: nobody
  * spins, and one CPU will do.  So an actor that needs a lock must not try to
  * take it while another one holds it: mm_sync_lock() is where it waits then.
@@ -29,6 +29,8 @@
 #include <linux/sched/task.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
+#include "internal.h"
+#include "page_alloc.h"
 
 #define WATCHDOG_PERIOD_MS	50
 #define DEFAULT_STALL_MS	2000
@@ -44,6 +46,7 @@ static struct {
 	raw_spinlock_t lock;	/* for all of this, and for the run */
 	struct mm_sync_run *run;
 	struct task_struct *turn;	/* the one actor that runs, or NULL */
+	struct page *page;	/* that the run keeps when it is freed, or NULL */
 } sync = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(sync.lock),
 };
@@ -239,10 +242,26 @@ static void record(struct mm_sync_run *run, struct mm_sync_actor *me,
 	}
 }
 
+static struct mm_sync_actor *chosen_actor(struct mm_sync_run *run,
+					  struct mm_sync_actor *me)
+{
+	unsigned long may_go = 0;
+
+	for (int i = 0; i < run->nr_actors; i++)
+		if (can_go(run->actors + i))
+			may_go |= BIT(i);
+	if (!may_go)
+		return NULL;
+	return run->actors + run->choose(run, me ? me - run->actors : -1, may_go);
+}
+
 /* Whose turn is it now?  @me has just got to a point. */
 static struct mm_sync_actor *next_actor(struct mm_sync_run *run,
 					struct mm_sync_actor *me)
 {
+	if (run->choose && !run->err)
+		return chosen_actor(run, me);
+
 	while (run->step < run->nr_steps) {
 		const struct mm_sync_step *step = run->steps + run->step;
 		struct mm_sync_actor *actor = run->actors + step->actor;
@@ -399,6 +418,25 @@ void __mm_sync_lock(enum mm_sync_lock type, const void *lock)
 		wait_politely(type, lock);
 }
 
+/*
+ * The allocator is about to take a page that nobody has a reference to.  Does
+ * the run want it?
+ */
+bool __mm_sync_keep(struct page *page, unsigned int order)
+{
+	struct mm_sync_run *run;
+
+	if (page != READ_ONCE(sync.page))
+		return false;
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	run = sync.run;
+	if (!run || !run->keep)
+		return false;
+	run->kept = true;
+	run->kept_order = order;
+	return true;
+}
+
 void __mm_sync_hold_off(int by)
 {
 	if (READ_ONCE(sync.turn) == current && in_task())
@@ -413,7 +451,9 @@ static void print_schedule(const struct mm_sync_run *run)
 	for (int i = 0; i < run->nr_events; i++) {
 		const struct mm_sync_event *event = run->events + i;
 
-		if (event->kind == MM_SYNC_KIND_PASS && i + 1 < run->nr_events)
+		/* Where it is the next actor's turn, and where each has got to */
+		if (event->kind == MM_SYNC_KIND_PASS && i + 1 < run->nr_events &&
+		    event[1].actor == event->actor)
 			continue;
 		pr_err("mm_sync:   %u:%s%s%s\n", event->actor,
 		       mm_sync_point_name(event->point),
@@ -474,7 +514,7 @@ static enum hrtimer_restart watchdog(struct hrtimer *timer)
 		run->idle_ticks++;
 	}
 
-	if (!run->open && !sync.turn && run->left < run->nr_actors)
+	if (!run->open && !sync.turn && run->ended < run->nr_actors)
 		pass_on(run, NULL);
 	for (int i = 0; !run->open && i < run->nr_actors; i++) {
 		int err = run_is_stuck(run, run->actors + i);
@@ -503,6 +543,11 @@ static enum hrtimer_restart watchdog(struct hrtimer *timer)
  * does what it is there for and calls mm_sync_leave().  Then mm_sync_start()
  * lets the first go, and mm_sync_finish() waits for all.
  *
+ * A run can have several rounds: actors that call mm_sync_again() in place of
+ * mm_sync_leave() stay for the next one.  Each is started by mm_sync_start() and
+ * waited for by mm_sync_wait(); in between, all of @run that is not private may
+ * be changed, but for the number of actors.
+ *
  * Context: May sleep.
  * Return: 0; %-EBUSY if there is another run; %-EINVAL if @run makes no sense.
  */
@@ -523,6 +568,7 @@ int mm_sync_begin(struct mm_sync_run *run)
 	if (!run->stall_ms)
 		run->stall_ms = DEFAULT_STALL_MS;
 	init_completion(&run->all_joined);
+	init_completion(&run->all_ended);
 	init_completion(&run->all_left);
 	hrtimer_setup(&run->watchdog, watchdog, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
 	static_branch_enable(&mm_sync_key);
@@ -558,6 +604,71 @@ int mm_sync_join(struct mm_sync_run *run, unsigned int actor)
 	return ret;
 }
 
+/* With sync.lock held */
+static void count_ended(struct mm_sync_run *run, struct mm_sync_actor *actor)
+{
+	actor->done = true;
+	if (++run->ended == run->nr_actors)
+		complete(&run->all_ended);
+}
+
+static void count_left(struct mm_sync_run *run, struct mm_sync_actor *actor)
+{
+	actor->left = true;
+	if (++run->left == run->nr_actors)
+		complete(&run->all_left);
+}
+
+static void end_turn(struct mm_sync_run *run, struct mm_sync_actor *me,
+		     const struct mm_sync_state *state)
+{
+	bool mine = sync.turn == current;
+
+	if (me->done)
+		return;
+	if (mine)
+		record(run, me, state, MM_SYNC_KIND_END, MM_SYNC_END, true);
+	count_ended(run, me);
+	if (mine)
+		pass_on(run, me);
+}
+
+/**
+ * mm_sync_again() - The actor is done for this round: wait for the next.
+ * @run: The run that this thread has joined.
+ *
+ * Context: A thread that holds no locks.
+ * Return: 0: it is this actor's first turn in the next round; %-ECANCELED: there
+ * is none, and it has left the run, which may be gone.
+ */
+int mm_sync_again(struct mm_sync_run *run)
+{
+	struct mm_sync_state state;
+	struct mm_sync_actor *me;
+	unsigned long flags;
+	int ret = -ECANCELED;
+
+	read_state(run, &state);
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	me = current_actor(run);
+	if (me) {
+		end_turn(run, me, &state);
+		while (sync.turn != current && !run->open && !run->over) {
+			__set_current_state(TASK_UNINTERRUPTIBLE);
+			raw_spin_unlock_irqrestore(&sync.lock, flags);
+			schedule();
+			raw_spin_lock_irqsave(&sync.lock, flags);
+		}
+		__set_current_state(TASK_RUNNING);
+		if (sync.turn == current)
+			ret = 0;
+		else
+			count_left(run, me);
+	}
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+	return ret;
+}
+
 /**
  * mm_sync_leave() - The actor is done: others go on.
  * @run: The run that this thread has joined.
@@ -573,57 +684,115 @@ void mm_sync_leave(struct mm_sync_run *run)
 	read_state(run, &state);
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	me = current_actor(run);
-	if (me && !me->done) {
-		me->done = true;
-		run->left++;
-		if (sync.turn == current) {
-			record(run, me, &state, MM_SYNC_KIND_END, MM_SYNC_END, true);
-			pass_on(run, me);
-		}
-		if (run->left == run->nr_actors)
-			complete(&run->all_left);
+	if (me && !me->left) {
+		end_turn(run, me, &state);
+		count_left(run, me);
 	}
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
+}
+
+static void reset_round(struct mm_sync_run *run)
+{
+	run->err = 0;
+	run->nr_events = 0;
+	run->step = 0;
+	run->freed = run->kept;
+	run->idle_ticks = 0;
+	run->seen_events = 0;
+	run->ended = run->left;
+	reinit_completion(&run->all_ended);
+	for (int i = 0; i < run->nr_actors; i++)
+		run->actors[i].done = run->actors[i].left;
+	WRITE_ONCE(sync.page, run->keep ? folio_page(run->folio, 0) : NULL);
+}
+
+static int wait_for_joins(struct mm_sync_run *run)
+{
+	wait_for_completion_timeout(&run->all_joined, msecs_to_jiffies(run->stall_ms));
+
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	run->started = true;
+	if (run->joined == run->nr_actors)
+		return 0;
+	/* Who has not come has nothing to leave */
+	for (int i = 0; i < run->nr_actors; i++)
+		if (!run->actors[i].task) {
+			fail(run, -ETIMEDOUT, i);
+			count_ended(run, run->actors + i);
+			count_left(run, run->actors + i);
+		}
+	open_run(run);
+	return -ETIMEDOUT;
 }
 
 /**
  * mm_sync_start() - Let the first actor go.
  * @run: The run.
  *
- * Context: All threads have been created; waits until they have joined.
+ * Context: All threads have been created; waits until they have joined.  Or all
+ * have ended a round, that is, mm_sync_wait() has returned 0.
  * Return: 0, or %-ETIMEDOUT if not all of them join: the run is given up.
  */
 int mm_sync_start(struct mm_sync_run *run)
 {
-	unsigned long flags;
 	int ret = 0;
 
-	wait_for_completion_timeout(&run->all_joined, msecs_to_jiffies(run->stall_ms));
-
-	raw_spin_lock_irqsave(&sync.lock, flags);
-	if (run->joined < run->nr_actors) {
-		/* Who has not come has nothing to leave */
-		for (int i = 0; i < run->nr_actors; i++)
-			if (!run->actors[i].task) {
-				fail(run, -ETIMEDOUT, i);
-				run->actors[i].done = true;
-				run->left++;
-			}
-		open_run(run);
-		if (run->left == run->nr_actors)
-			complete(&run->all_left);
-		ret = -ETIMEDOUT;
-	} else {
+	if (!run->started)
+		ret = wait_for_joins(run);
+	if (!ret) {
+		guard(raw_spinlock_irqsave)(&sync.lock);
+		reset_round(run);
 		pass_on(run, NULL);
 	}
-	raw_spin_unlock_irqrestore(&sync.lock, flags);
-	hrtimer_start(&run->watchdog, ms_to_ktime(WATCHDOG_PERIOD_MS), HRTIMER_MODE_REL_HARD);
+	if (!hrtimer_active(&run->watchdog))
+		hrtimer_start(&run->watchdog, ms_to_ktime(WATCHDOG_PERIOD_MS),
+			      HRTIMER_MODE_REL_HARD);
 	return ret;
+}
+
+/* Those that are dead will not come.  Return: whether to give up all hope. */
+static bool bury_dead(struct mm_sync_run *run)
+{
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	for (int i = 0; run->open && i < run->nr_actors; i++) {
+		struct mm_sync_actor *actor = run->actors + i;
+
+		if (!actor->task || !READ_ONCE(actor->task->exit_state))
+			continue;
+		if (!actor->done)
+			count_ended(run, actor);
+		if (!actor->left)
+			count_left(run, actor);
+	}
+	return run->open && run->idle_ticks * WATCHDOG_PERIOD_MS >=
+			    run->stall_ms + LEAVE_TIMEOUT_MS;
+}
+
+static int wait_for_actors(struct mm_sync_run *run, struct completion *all)
+{
+	while (!wait_for_completion_timeout(all, msecs_to_jiffies(100)))
+		if (bury_dead(run))
+			return -EBUSY;
+	return run->err;
+}
+
+/**
+ * mm_sync_wait() - Wait until all actors have ended this round.
+ * @run: The run.
+ *
+ * Context: May sleep.
+ * Return: As mm_sync_finish(), which has to follow if it is not 0.
+ */
+int mm_sync_wait(struct mm_sync_run *run)
+{
+	return wait_for_actors(run, &run->all_ended);
 }
 
 /**
  * mm_sync_finish() - Wait until all actors have left, and end the run.
  * @run: The run.
+ *
+ * If it has never been started, it is given up.
  *
  * Context: May sleep.
  * Return: @run->err, or %-EBUSY if actors do not leave, even though the run was
@@ -631,42 +800,70 @@ int mm_sync_start(struct mm_sync_run *run)
  */
 int mm_sync_finish(struct mm_sync_run *run)
 {
-	scoped_guard(raw_spinlock_irqsave, &sync.lock)
-		run->idle_ticks = 0;
-	for (;;) {
-		unsigned long flags;
-		bool stuck;
-
-		if (wait_for_completion_timeout(&run->all_left, msecs_to_jiffies(100)))
-			break;
-		raw_spin_lock_irqsave(&sync.lock, flags);
-		/* Those that are dead will not come */
-		for (int i = 0; i < run->nr_actors; i++) {
-			struct mm_sync_actor *actor = run->actors + i;
-
-			if (run->open && !actor->done && actor->task &&
-			    READ_ONCE(actor->task->exit_state)) {
-				actor->done = true;
-				if (++run->left == run->nr_actors)
-					complete(&run->all_left);
-			}
-		}
-		stuck = run->open &&
-			run->idle_ticks * WATCHDOG_PERIOD_MS >=
-			run->stall_ms + LEAVE_TIMEOUT_MS;
-		raw_spin_unlock_irqrestore(&sync.lock, flags);
-		if (stuck)
-			return -EBUSY;
+	if (!run->started && !wait_for_joins(run)) {
+		guard(raw_spinlock_irqsave)(&sync.lock);
+		fail(run, -ECANCELED, 0);
+		open_run(run);
 	}
+	scoped_guard(raw_spinlock_irqsave, &sync.lock) {
+		run->idle_ticks = 0;
+		run->over = true;
+		for (int i = 0; i < run->nr_actors; i++)
+			if (run->actors[i].done && !run->actors[i].left)
+				wake_up_process(run->actors[i].task);
+	}
+	if (wait_for_actors(run, &run->all_left) == -EBUSY)
+		return -EBUSY;
 
 	hrtimer_cancel(&run->watchdog);
 	static_branch_disable(&mm_sync_key);
 	scoped_guard(raw_spinlock_irqsave, &sync.lock) {
 		WRITE_ONCE(sync.turn, NULL);
+		WRITE_ONCE(sync.page, NULL);
 		sync.run = NULL;
 	}
 	for (int i = 0; i < run->nr_actors; i++)
 		if (run->actors[i].task)
 			put_task_struct(run->actors[i].task);
 	return run->err;
+}
+
+/**
+ * mm_sync_reuse() - Allocate the page of the folio under test once more.
+ * @run: The run, which has @keep set.
+ *
+ * Context: An actor, or between two rounds.
+ * Return: @run->folio with one reference, or NULL if it is not free, or not of
+ * order 0.
+ */
+struct folio *mm_sync_reuse(struct mm_sync_run *run)
+{
+	struct page *page = folio_page(run->folio, 0);
+
+	if (!run->kept || run->kept_order)
+		return NULL;
+	post_alloc_hook(page, 0, GFP_KERNEL, ALLOC_DEFAULT);
+	set_page_refcounted(page);
+	run->kept = false;
+	run->freed = false;
+	return run->folio;
+}
+
+/**
+ * mm_sync_release() - Let the page allocator have the page after all.
+ * @run: The run, whose @keep is false afterwards.
+ *
+ * Context: Between two rounds, or after the last.
+ */
+void mm_sync_release(struct mm_sync_run *run)
+{
+	struct page *page = folio_page(run->folio, 0);
+
+	if (!run->kept)
+		return;
+	post_alloc_hook(page, run->kept_order, GFP_KERNEL, ALLOC_DEFAULT);
+	set_page_refcounted(page);
+	run->kept = false;
+	run->keep = false;
+	__free_pages(page, run->kept_order);
 }

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 
 from stage import JOBS, OUT, ROOT, Fail, logfile, output, run, stage
 
@@ -28,6 +29,21 @@ def is_object(line):
 def make(base, objects, log, *args):
     return run(["make", f"-j{JOBS}", f"O={objects}", *COMPILER, *REPRODUCIBLE, *args], log,
                cwd=base.src, env=ENV, count=is_object)
+
+
+def kunit_py(verb, objects, configs, *args):
+    """A command of kunit.py, for UML."""
+    return [sys.executable, "tools/testing/kunit/kunit.py", verb, f"--build_dir={objects}",
+            f"--jobs={JOBS}", *(f"--kunitconfig={config}" for config in configs),
+            *(f"--make_options={option}" for option in COMPILER), *args]
+
+
+def uml(base, commit, log, folder, configs):
+    """The UML kernel of commit, as kunit.py builds it; the next one built there replaces it."""
+    base.checkout(commit)
+    objects = os.path.join(base.dir, folder)
+    run(kunit_py("build", objects, configs), log, cwd=base.src, env=ENV, count=is_object)
+    return os.path.join(objects, "linux")
 
 
 def objects_of(base):

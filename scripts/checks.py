@@ -8,7 +8,7 @@ import sys
 import build
 import guest
 import judge
-from stage import Fail, JOBS, logfile, run, stage
+from stage import Fail, logfile, run, stage
 
 
 def read(path):
@@ -59,11 +59,8 @@ def kunit_uml(base, name, suite="", smp=True, folder="um", configs=("mm",), appe
     with contextlib.suppress(FileNotFoundError):
         os.unlink(report)
     append = (["seccomp=on", "ncpus=2"] if smp else []) + [*append]
-    cmd = [sys.executable, "tools/testing/kunit/kunit.py", "run",
-           f"--build_dir={objects}", f"--json={report}", f"--jobs={JOBS}", "--timeout=180",
-           *(f"--kunitconfig={config}" for config in configs),
-           *(f"--make_options={option}" for option in build.COMPILER),
-           *(f"--kernel_args={word}" for word in append)]
+    cmd = build.kunit_py("run", objects, configs, f"--json={report}", "--timeout=180",
+                         *(f"--kernel_args={word}" for word in append))
     status, log = run(cmd + ([suite] if suite else []), f"{name}.log", cwd=base.src,
                       env=build.ENV, check=False, count=build.is_object)
     if not os.path.exists(report):

@@ -8,6 +8,7 @@ import unittest
 
 import build
 import driver_test
+import explore_test
 import judge
 import replay_test
 import series
@@ -27,7 +28,8 @@ def driver(base, tally):
     driver_test.Console.base = base
     with stage("driver") as this:
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
-                                   for module in (driver_test, replay_test))
+                                   for module in (driver_test, replay_test,
+                                                 explore_test))
         with open(logfile("driver.log"), "w") as log:
             result = unittest.TextTestRunner(log).run(suite)
         this.note = f"{result.testsRun} checks"

@@ -2,13 +2,16 @@
 """The commands of ./run; scripts/help.txt says what each does."""
 
 import argparse
+import contextlib
 import fcntl
 import os
+import signal
 import sys
 
 import base as bases
 import build
 import checks
+import explore
 import gate
 import guest
 import judge
@@ -93,9 +96,12 @@ def cmd_test(base, args):
     uml(base, tally, commit[PATCHED], "uml-up", smp=False)
     race.same_timelines(tally, race.qemu(base, tally, commit),
                         race.uml(base, tally, commit, repeat=100), "under QEMU and UML")
+    explore.same_places(tally)
+    explore.same_again(base, tally, commit)
     race.oops(base, tally, commit)
-    for name in series.mutants():
+    for name in with_checks():
         mutant(base, tally, commit, name, initrd)
+    explore.mutants(base, tally, commit)
     if args.all:
         tally.add("kunit.py --arch=x86_64", gate.kunit_x86_64(base, commit["mm"]),
                   judge.load("kunit", judge.KUNITS)["kunit.py-x86_64"], "./run test --all")
@@ -112,6 +118,11 @@ def uml(base, tally, commit, name, smp):
     tally.add(name, seen, judge.load("kunit", judge.KUNITS)[name], "./run kunit")
     tally.check(not splats, f"{name}: the console is not clean ({logfile(name + '.console')}): "
                 + "; ".join(splats[:3]), "./run kunit")
+
+
+def with_checks():
+    """The mutants that name a check which must fail; the others are for the explorer alone."""
+    return [name for name, guard in series.guards().items() if guard.fails]
 
 
 def mutant(base, tally, commit, name, initrd):
@@ -139,8 +150,10 @@ def mutant(base, tally, commit, name, initrd):
 
 
 def cmd_mutant(base, args):
-    names = series.mutants()
+    names = with_checks()
     if args.name and args.name not in names:
+        if args.name in series.mutants():
+            raise Fail(f"{args.name} names no check: ./run mutants {args.name} explores with it")
         raise Fail(f"there is no mutant '{args.name}'; there are: {', '.join(names)}")
     tally = judge.Tally()
     commit = commits(base)
@@ -195,9 +208,28 @@ def cmd_selftest(base, args):
     return tally.verdict()
 
 
-def cmd_replay(base, args):
-    """Scenarios of the lab, one table of steps each."""
+def cmd_explore(base, args):
+    explore.check_arguments(args)
+    if args.print_command:
+        return explore.print_command(base, commits(base), args)
     tally = judge.Tally()
+    explore.explore(base, tally, commits(base), args)
+    return tally.verdict()
+
+
+def cmd_mutants(base, args):
+    tally = judge.Tally()
+    rows, guards = explore.mutants(base, tally, commits(base), args.names)
+    print(f"\n{explore.mutant_table(rows)}{explore.explanations(rows, guards)}")
+    return tally.verdict()
+
+
+def cmd_replay(base, args):
+    """Scenarios of the lab, one table of steps each; or a schedule of the explorer."""
+    tally = judge.Tally()
+    if explore.is_schedule(args):
+        explore.follow(base, tally, commits(base), args.ids[0], args.mutant)
+        return tally.verdict()
     columns = race.qemu(base, tally, commits(base), args.ids, args.repeat)
     for which in args.ids or race.titles():
         race.print_steps(columns, which)
@@ -235,10 +267,11 @@ def cmd_shell(base, args):
 
 def arguments():
     parser = argparse.ArgumentParser(prog="./run", add_help=False)
-    parser.set_defaults(command=cmd_main, name="")
+    parser.set_defaults(command=cmd_main, name="", at_once=None, print_command=False)
     sub = parser.add_subparsers()
     for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
-                          ("replay", cmd_replay), ("mutant", cmd_mutant), ("tree", cmd_tree),
+                          ("replay", cmd_replay), ("explore", cmd_explore),
+                          ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("tree", cmd_tree),
                           ("series", cmd_series), ("shell", cmd_shell)):
         one = sub.add_parser(name, add_help=False)
         one.set_defaults(command=command)
@@ -249,25 +282,38 @@ def arguments():
         elif name in ("kunit", "selftest", "mutant"):
             one.add_argument("name", nargs="?", default="")
         elif name == "replay":
-            one.add_argument("ids", nargs="*", type=race.ident)
-            one.add_argument("--list", action="store_true")
+            one.add_argument("ids", nargs="*", type=explore.ident)
+            one.add_argument("--list", dest="at_once", action="store_const",
+                             const=race.print_titles)
             one.add_argument("--repeat", type=int)
+            one.add_argument("--mutant", type=explore.removed, default=[])
+        elif name == "explore":
+            explore.arguments(one)
+        elif name == "mutants":
+            one.add_argument("names", nargs="*", type=explore.guard_name)
         if name == "selftest":
             one.add_argument("kernel", nargs="?", default=PATCHED)
     return parser.parse_args()
 
 
+def interrupted(signum, frame):
+    raise KeyboardInterrupt
+
+
 def main():
     args = arguments()
-    if getattr(args, "list", False):
-        return race.print_titles()
+    if args.at_once:
+        return args.at_once()
+    for signum in (signal.SIGHUP, signal.SIGTERM):      # nothing is to outlive a terminal
+        signal.signal(signum, interrupted)
     os.makedirs(LOG, exist_ok=True)
     lock = open(os.path.join(OUT, ".lock"), "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Fail("another ./run is at work in out/: wait for it, or end it") from None
-    return args.command(bases.get(), args)
+    with contextlib.redirect_stdout(sys.stderr if args.print_command else sys.stdout):
+        return args.command(bases.get(), args)
 
 
 if __name__ == "__main__":

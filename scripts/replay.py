@@ -16,7 +16,8 @@ FLAGS = {"lru": "LRU", "locked": "lock", "cached": "cache", "listed": "on a list
 KEYS = ("refs", "mapcount", *FLAGS)     # of an event; a step has no "listed"
 KINDS = {"pass": "passes", "stop": "is held at", "wait": "waits for", "end": "is done"}
 OUTCOMES = {"refuted": "as the answer said", "contradicted": "CONTRADICTED",
-            "infeasible": "infeasible", "error": "error"}
+            "infeasible": "infeasible", "held": "all checks hold", "violated": "VIOLATED",
+            "error": "error"}
 CRASH = "freed while on a list"
 WIDTH = 110                 # of text under a table
 LEGEND = """\
@@ -283,7 +284,8 @@ dt { font-weight: bold }
 dd { margin: 0 }
 .verdict { display: inline-block; border: 1.5px solid #1a1a1a; border-radius: 3px;
            padding: 0 .5em; white-space: nowrap; font-size: 12.5px }
-.contradicted, .error, .crash { background: #1a1a1a; color: #fff; font-weight: bold }
+.contradicted, .violated, .dies, .error, .crash { background: #1a1a1a; color: #fff;
+           font-weight: bold }
 .infeasible { border-style: double; border-width: 3px }
 .unfinished { border-style: dashed }
 .skipped, .absent { border-style: dotted; border-color: #6a6a6a; color: #4a4a4a }

@@ -173,6 +173,11 @@ class Tables(unittest.TestCase):
         self.assertIn("\n    the order needs the PTL twice\n", text)
         self.assertIn("\n    kswapd isn't there\n", text)
 
+    def test_schedule_of_the_explorer(self):
+        for outcome, verdict in (("held", "all checks hold"), ("violated", "VIOLATED")):
+            scenarios = replay.parse(CONSOLE.replace("verdict refuted", f"verdict {outcome}"))
+            self.assertEqual(self.rows(replay.verdict_table({"stock": scenarios}))["F"][2], verdict)
+
     def test_infeasible_without_a_wait(self):
         scenario = replay.parse(NEXT.replace("the PTL", "it"))["P"]
         self.assertEqual(replay.words(scenario), "infeasible")
@@ -254,6 +259,12 @@ class Page(unittest.TestCase):
         self.assertNotIn("from here on not as on stock", texts)
         self.assertIn("from here on not as on stock", self.texts(patched))
         self.assertEqual(len(stock.findall("polyline")), 1)
+
+    def test_violated_stands_out(self):
+        text, _, _ = self.page(stock=CONSOLE.replace("verdict refuted|", "verdict violated|"))
+        self.assertIn('<span class="verdict violated">VIOLATED</span>', text)
+        [rule] = re.findall(r"^(\.contradicted.*) \{", text, re.M)
+        self.assertIn(".violated", rule.split(", "))
 
     def test_freed_while_linked(self):
         text, _, (_, stock, patched) = self.page(

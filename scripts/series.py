@@ -118,7 +118,10 @@ def mutants():
 
 
 class Mutant:
-    """mutants/<name>.diff: which guard it removes, from which kernel, and what must fail then."""
+    """mutants/<name>.diff: which guard it removes, from which kernel, and what must fail then.
+
+    One of the lab may be for the explorer alone: then no check is named that fails.
+    """
 
     def __init__(self, name, folder=MUTANTS):
         self.name = name
@@ -126,14 +129,25 @@ class Mutant:
             self.diff = diff.read()
         header = dict(re.findall(r"^([A-Z]\w+): (.*)$", self.diff.split("diff --git")[0], re.M))
         for line in ("Removes", "On", "Where", "Fails"):
-            if line not in header:
+            if line not in header and (line, header.get("On")) != ("Fails", "lab"):
                 raise Fail(f"mutants/{name}.diff has no line '{line}: ...' above its diff")
         self.removes, self.on, self.where = header["Removes"], header["On"], header["Where"]
-        self.fails = header["Fails"].split(", ")
+        self.fails = header["Fails"].split(", ") if "Fails" in header else []
         # The check in which the kernel dies, if it does
         self.dies = header.get("Dies")
         # Words for the kernel command line, for instance to run just that check
         self.append = header.get("Append", "").split()
+        # The explorer's sets that are run on it; none named: all
+        self.sets = header.get("Sets", "").split()
+        # Which other mutant's guard makes up for this one, and why
+        self.redundant, _, self.why = header.get("Redundant", "").partition(": ")
+        if self.redundant and not self.why:
+            raise Fail(f"mutants/{name}.diff must say 'Redundant: <other mutant>: <why>'")
+
+
+def guards():
+    """{name: Mutant}, all there are."""
+    return {name: Mutant(name) for name in mutants()}
 
 
 def cover(series):

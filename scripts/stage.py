@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,9 +36,16 @@ class Stage:
         self.reported = now
         line = f"  ... {self.name}: {text}, {now - self.start:.0f}s"
         if sys.stdout.isatty():
-            print(f"\r{line:<78}\r", end="", flush=True)
+            erase()
+            print(line[:shutil.get_terminal_size().columns - 1], end="\r", flush=True)
         else:
             print(line, flush=True)
+
+
+def erase():
+    """Leave nothing of a line that is to be rewritten in place."""
+    if sys.stdout.isatty():
+        print("\r\x1b[K", end="")
 
 
 @contextlib.contextmanager
@@ -47,8 +55,10 @@ def stage(name):
     try:
         yield current
         took = f"{time.monotonic() - current.start:.0f}s"
+        erase()
         print(f"{name:<44} {took:>7}  {current.note}".rstrip(), flush=True)
     except Fail:
+        erase()
         print(f"{name:<44}  FAILED", flush=True)
         raise
     finally:
@@ -68,7 +78,7 @@ def logfile(name):
 def run(cmd, log, *, cwd=None, env=None, timeout=None, count=None, check=True, stdin=None):
     """Run cmd with its output in out/log/<log>.
 
-    count: a function that says of an output line whether it is progress.
+    count: a function that says of an output line whether it is progress, or what it tells.
     Return (exit status, path of the log).  With check, a failure is a Fail.
     """
     path = logfile(log)
@@ -87,9 +97,10 @@ def run(cmd, log, *, cwd=None, env=None, timeout=None, count=None, check=True, s
         try:
             for line in child.stdout:
                 out.write(line)
-                if count and current and count(line):
+                step = count(line) if count and current else None
+                if step:
                     seen += 1
-                    current.progress(f"{seen} steps")
+                    current.progress(step if isinstance(step, str) else f"{seen} steps")
             child.wait()
         except TimeoutError:
             raise Fail(f"{cmd[0]} did not end within {timeout} s; its output: {path}") from None

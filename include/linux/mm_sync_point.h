@@ -14,6 +14,7 @@
 
 struct folio;
 struct folio_batch;
+struct page;
 
 enum mm_sync_point {
 #define MM_SYNC_POINT(NAME, ...) MM_SYNC_##NAME,
@@ -45,6 +46,7 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio);
 void __mm_sync_point_batch(enum mm_sync_point point, struct folio_batch *fbatch);
 void __mm_sync_lock(enum mm_sync_lock type, const void *lock);
 void __mm_sync_hold_off(int by);
+bool __mm_sync_keep(struct page *page, unsigned int order);
 
 /**
  * mm_sync_point() - A place where a thread can be held.
@@ -96,6 +98,12 @@ void __mm_sync_hold_off(int by);
 		__mm_sync_hold_off(-1);					\
 } while (0)
 
+/* Is this free page one that a run wants to have, rather than the allocator? */
+static inline bool mm_sync_keep(struct page *page, unsigned int order)
+{
+	return static_branch_unlikely(&mm_sync_key) && __mm_sync_keep(page, order);
+}
+
 /* What is recorded of the folio at each event */
 struct mm_sync_state {
 	int refs;
@@ -110,7 +118,7 @@ enum mm_sync_kind {
 	MM_SYNC_KIND_PASS,	/* went by a point */
 	MM_SYNC_KIND_STOP,	/* was held there: it was the end of a step */
 	MM_SYNC_KIND_WAIT,	/* has to wait for a lock */
-	MM_SYNC_KIND_END,	/* has left the run */
+	MM_SYNC_KIND_END,	/* is done, with this round at least */
 };
 
 struct mm_sync_event {
@@ -141,7 +149,8 @@ struct mm_sync_actor {
 	enum mm_sync_lock lock_type;
 	const void *lock;	/* waits for it */
 	int hold_off;
-	bool done;
+	bool done;		/* with this round */
+	bool left;
 };
 
 /**
@@ -154,6 +163,13 @@ struct mm_sync_actor {
  *	end.
  * @nr_steps: Their number.
  * @nr_actors: How many threads are going to join.
+ * @choose: In place of @steps: which actor goes on?  @me, or -1, has just got to
+ *	a point, and those in @may_go can, of which it returns one.  With a raw
+ *	lock held and interrupts off.
+ * @keep: When the page of @folio is freed, it is kept from the allocator, for
+ *	mm_sync_reuse(), if its order is one that the allocator has per CPU.
+ * @kept: It is free, and kept.
+ * @kept_order: Its order when it was freed.
  * @stall_ms: How long may nothing happen until the run is given up?  0: 2 s.
  * @err: 0, or why the schedule was not followed to its end: %-ESRCH: an actor
  *	ended, and the point did not come; %-EDEADLK: an actor that should go on
@@ -161,7 +177,8 @@ struct mm_sync_actor {
  *	at the point, interrupts or preemption must stay off there; %-ETIMEDOUT:
  *	nothing happened for @stall_ms, or an actor did not join;
  *	%-EOWNERDEAD: an actor is gone without mm_sync_leave(); %-E2BIG: too many
- *	events; %-EINVAL: a step of an actor that has ended or that is not there.
+ *	events; %-EINVAL: a step of an actor that has ended or that is not there;
+ *	%-ECANCELED: it was finished without having been started.
  * @err_step: The step that could not be done.
  * @err_actor: The actor that it failed with.
  * @nr_events: How many events there are.
@@ -174,6 +191,10 @@ struct mm_sync_run {
 	const struct mm_sync_step *steps;
 	unsigned int nr_steps;
 	unsigned int nr_actors;
+	int (*choose)(struct mm_sync_run *run, int me, unsigned long may_go);
+	bool keep;
+	bool kept;
+	unsigned int kept_order;
 	unsigned int stall_ms;
 
 	int err;
@@ -185,22 +206,30 @@ struct mm_sync_run {
 	/* private: */
 	struct mm_sync_actor actors[MM_SYNC_MAX_ACTORS];
 	unsigned int joined;
+	unsigned int ended;	/* this round */
 	unsigned int left;
 	unsigned int step;
+	bool started;
 	bool open;		/* given up: everybody passes all points */
+	bool over;		/* there is no other round */
 	bool freed;		/* the folio is somebody else's now */
 	unsigned int idle_ticks;
 	unsigned int seen_events;
 	struct completion all_joined;
+	struct completion all_ended;
 	struct completion all_left;
 	struct hrtimer watchdog;
 };
 
 int mm_sync_begin(struct mm_sync_run *run);
 int mm_sync_join(struct mm_sync_run *run, unsigned int actor);
+int mm_sync_again(struct mm_sync_run *run);
 void mm_sync_leave(struct mm_sync_run *run);
 int mm_sync_start(struct mm_sync_run *run);
+int mm_sync_wait(struct mm_sync_run *run);
 int mm_sync_finish(struct mm_sync_run *run);
+struct folio *mm_sync_reuse(struct mm_sync_run *run);
+void mm_sync_release(struct mm_sync_run *run);
 const char *mm_sync_point_name(enum mm_sync_point point);
 const char *mm_sync_point_meaning(enum mm_sync_point point);
 const char *mm_sync_lock_name(enum mm_sync_lock type);
@@ -218,6 +247,10 @@ void mm_sync_schedule(void);	/* kernel/sched/core.c */
 	do { (void)MM_SYNC_##type; (void)sizeof(lock); } while (0)
 #define mm_sync_hold_off()			do { } while (0)
 #define mm_sync_hold_on()			do { } while (0)
+static inline bool mm_sync_keep(struct page *page, unsigned int order)
+{
+	return false;
+}
 #endif /* CONFIG_MM_SYNC_POINTS */
 
 #endif /* _LINUX_MM_SYNC_POINT_H */

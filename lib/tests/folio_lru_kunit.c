@@ -13,6 +13,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hw_breakpoint.h>
+#include <linux/initrd.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/memcontrol.h>
@@ -186,6 +187,9 @@ static void suite_exit(struct kunit_suite *suite)
 static int suite_init(struct kunit_suite *suite)
 {
 	int ret = 0;
+
+	/* What is unpacked meanwhile goes through the LRU lists as well */
+	wait_for_initramfs();
 
 	env.lru_gen = lru_gen_enabled();
 	env.ramfs = env_mount("ramfs");

@@ -33,14 +33,11 @@
 #include <asm/sections.h>
 #include "../../mm/internal.h"
 #include "../../mm/damon/ops-common.h"
+#include "folio_race.h"
 
 #define MAX_STEPS	16
 #define MAX_ACTORS	5
 #define MAX_BAD		4
-
-/* The file has three pages; the folio under test is the middle one */
-#define NR_PAGES	3
-#define INDEX		1
 
 static int repeat = 3;
 module_param(repeat, int, 0444);
@@ -49,8 +46,6 @@ MODULE_PARM_DESC(repeat, "how often each scenario is run; all runs must be the s
 static char *only;
 module_param(only, charp, 0444);
 MODULE_PARM_DESC(only, "run just the scenario with this id");
-
-struct race;
 
 /* What the folio looks like; -1: not said */
 struct state {
@@ -81,14 +76,6 @@ struct step {
 
 #define UNTIL(point)		{ MM_SYNC_##point, false }
 #define UNTIL_OR_END(point)	{ MM_SYNC_##point, true }
-
-struct actor {
-	char lane;
-	const char *name;
-	const char *does;
-	void (*fn)(struct race *race);
-	bool loud;		/* its WARNs are not suppressed: there must be none */
-};
 
 /* The guard: @actor goes by @from, and the next thing is @to, or it waits for @lock */
 struct guard {
@@ -126,115 +113,25 @@ struct scenario {
 	const char *skip;	/* why it can't be run */
 };
 
-struct race_actor {
-	struct race *race;
+struct replay;
+
+struct replay_actor {
+	struct replay *replay;
 	struct mm_sync_run *run;
 	struct task_struct *task;
 	int index;
 	int warnings;
 };
 
-struct race {
-	struct kunit *test;
+struct replay {
+	struct race race;
 	const struct scenario *sc;
-	struct mm_struct *mm;
-	struct file *file;
-	struct address_space *mapping;
-	unsigned long addr;
-	struct folio *neighbour;	/* comes after it in the file, before it on the LRU */
-	struct list_head *before, *after;
-	unsigned long flags;	/* what set_flag_nonatomic() overwrites */
-	struct mm_sync_run *run;
 	struct mm_sync_step steps[MAX_STEPS];
-	struct race_actor actors[MAX_ACTORS];
+	struct replay_actor actors[MAX_ACTORS];
 	bool stuck;		/* actors may come back: leave them all this */
 };
 
-/* ---- the file ----------------------------------------------------------- */
-
-static struct vfsmount *ramfs;
-
-static int race_read_folio(struct file *file, struct folio *folio)
-{
-	folio_zero_range(folio, 0, folio_size(folio));
-	folio_mark_uptodate(folio);
-	folio_unlock(folio);
-	return 0;
-}
-
-/* Leave all folios alone: read_pages() has to remove them */
-static void race_readahead(struct readahead_control *rac)
-{
-}
-
-static const struct address_space_operations race_aops = {
-	.read_folio	= race_read_folio,
-	.readahead	= race_readahead,
-	.dirty_folio	= noop_dirty_folio,
-};
-
-static struct folio *add_page(struct race *race, pgoff_t index)
-{
-	struct folio *folio;
-
-	if (shmem_mapping(race->mapping)) {
-		folio = shmem_read_folio(race->mapping, index);
-		KUNIT_ASSERT_FALSE(race->test, IS_ERR(folio));
-		folio_put(folio);
-		return folio;
-	}
-
-	folio = filemap_alloc_folio(GFP_KERNEL, 0, NULL);
-	KUNIT_ASSERT_NOT_NULL(race->test, folio);
-	folio_zero_range(folio, 0, folio_size(folio));
-	folio_mark_uptodate(folio);
-	KUNIT_ASSERT_EQ(race->test, 0,
-			filemap_add_folio(race->mapping, folio, index, GFP_KERNEL));
-	folio_unlock(folio);
-	/* The page cache's is the only reference, apart from the batch's */
-	folio_put(folio);
-	return folio;
-}
-
-static void fault(struct race *race, pgoff_t index)
-{
-	unsigned long addr = race->addr + index * PAGE_SIZE;
-	struct vm_area_struct *vma;
-
-	mmap_read_lock(race->mm);
-	vma = vma_lookup(race->mm, addr);
-	if (vma)
-		handle_mm_fault(vma, addr, 0, NULL);
-	mmap_read_unlock(race->mm);
-}
-
 /* ---- actors ------------------------------------------------------------- */
-
-static bool went_by(struct race *race, enum mm_sync_point point)
-{
-	for (int i = 0; i < race->run->nr_events; i++)
-		if (race->run->events[i].point == point)
-			return true;
-	return false;
-}
-
-/* A page next to the folio: fault-around brings the folio in */
-static void fault_neighbour(struct race *race)
-{
-	fault(race, race->sc->pages & BIT(0) ? 0 : 2);
-}
-
-/* What punching a hole of the one page comes to */
-static void truncate_page(struct race *race)
-{
-	loff_t start = (loff_t)INDEX << PAGE_SHIFT;
-	loff_t end = ((loff_t)(INDEX + 1) << PAGE_SHIFT) - 1;
-
-	if (shmem_mapping(race->mapping))
-		shmem_truncate_range(race->mapping->host, start, end);
-	else
-		truncate_inode_pages_range(race->mapping, start, end);
-}
 
 static void truncate_file(struct race *race)
 {
@@ -254,11 +151,6 @@ static void lock_folio(struct race *race)
 	folio_unlock(race->run->folio);
 }
 
-static void madvise_pageout(struct race *race)
-{
-	do_madvise(race->mm, race->addr, NR_PAGES * PAGE_SIZE, MADV_PAGEOUT);
-}
-
 /* A caller of folio_isolate_lru() whose reference is not a real one */
 static void isolate_stale(struct race *race)
 {
@@ -266,9 +158,10 @@ static void isolate_stale(struct race *race)
 
 	if (!folio_isolate_lru(folio))
 		return;
-	if (went_by(race, MM_SYNC_FOLIOS_PUT_FREE) || went_by(race, MM_SYNC_RELEASE_BEFORE_LRU))
+	if (race_went_by(race, MM_SYNC_FOLIOS_PUT_FREE) ||
+	    race_went_by(race, MM_SYNC_RELEASE_BEFORE_LRU))
 		/* It is being freed.  Do not let that happen with references. */
-		page_ref_sub(folio_page(folio, 0), went_by(race, MM_SYNC_TEST_2) ? 2 : 1);
+		page_ref_sub(folio_page(folio, 0), race_went_by(race, MM_SYNC_TEST_2) ? 2 : 1);
 	else
 		folio_putback_lru(folio);
 }
@@ -276,7 +169,7 @@ static void isolate_stale(struct race *race)
 /* What is claimed has happened by then: keep folio_get() from ending it in a BUG */
 static void survive(struct race *race)
 {
-	if (went_by(race, MM_SYNC_ISOLATE_CLEARED) && !folio_ref_count(race->run->folio)) {
+	if (race_went_by(race, MM_SYNC_ISOLATE_CLEARED) && !folio_ref_count(race->run->folio)) {
 		page_ref_inc(folio_page(race->run->folio, 0));
 		mm_sync_point(TEST_2, race->run->folio);
 	}
@@ -287,21 +180,8 @@ static void isolate_put(struct race *race)
 {
 	if (folio_isolate_lru(race->run->folio))
 		folio_putback_lru(race->run->folio);
-	else if (went_by(race, MM_SYNC_ISOLATE_STALE))
+	else if (race_went_by(race, MM_SYNC_ISOLATE_STALE))
 		folio_put(race->run->folio);
-}
-
-/* As MADV_PAGEOUT does it, without a PTE */
-static void reclaim(struct race *race)
-{
-	LIST_HEAD(list);
-
-	if (!folio_try_get(race->run->folio))
-		return;
-	if (folio_isolate_lru(race->run->folio))
-		list_add(&race->run->folio->lru, &list);
-	folio_put(race->run->folio);
-	reclaim_pages(&list);
 }
 
 /* As damon_pa_pageout() does with each folio */
@@ -327,27 +207,6 @@ static void readahead(struct race *race)
 	filemap_invalidate_lock_shared(race->mapping);
 	page_cache_ra_unbounded(&ractl, 1, 0);
 	filemap_invalidate_unlock_shared(race->mapping);
-}
-
-static void drain(struct race *race)
-{
-	lru_add_drain();
-}
-
-/*
- * TCP receive zerocopy, which maps the pages of the skbs that it was sent: a
- * reference of an skb is what the stand-in is for.
- */
-static void map_orphan(struct race *race)
-{
-	unsigned long addr = race->addr + INDEX * PAGE_SIZE;
-	struct vm_area_struct *vma;
-
-	mmap_write_lock(race->mm);
-	vma = vma_lookup(race->mm, addr);
-	if (vma)
-		vm_insert_page(vma, addr, folio_page(race->run->folio, 0));
-	mmap_write_unlock(race->mm);
 }
 
 /*
@@ -378,7 +237,7 @@ static void delete_neighbour(struct race *race)
 	KUNIT_EXPECT_PTR_EQ(race->test, race->neighbour->lru.next, &race->run->folio->lru);
 	if (!folio_isolate_lru(race->neighbour))
 		return;
-	if (went_by(race, MM_SYNC_FOLIOS_PUT_FREE)) {
+	if (race_went_by(race, MM_SYNC_FOLIOS_PUT_FREE)) {
 		lruvec = folio_lruvec_lock_irq(race->neighbour);
 		race->before->next = race->after;
 		race->after->prev = race->before;
@@ -391,20 +250,17 @@ static void delete_neighbour(struct race *race)
 
 #define ACTOR_BAD	{ 'B', "bad", "truncates the whole file", truncate_file }
 #define ACTOR_FILEMAP	{ 'F', "filemap", "faults next to the folio: fault-around", \
-			  fault_neighbour }
-#define ACTOR_TRUNCATE	{ 'T', "truncate", "punches the folio out of the file", truncate_page }
+			  race_fault_neighbour }
+#define ACTOR_TRUNCATE	{ 'T', "truncate", "punches the folio out of the file", race_truncate_page }
 #define ACTOR_STALE(fn)	{ 'I', "isolate", "isolates, without a reference of its own", fn }
 #define ACTOR_READAHEAD	{ 'R', "readahead", "reads ahead; ->readahead() leaves the folio alone", \
 			  readahead }
-#define ACTOR_DRAIN	{ 'D', "drain", "lru_add_drain()", drain }
-#define ACTOR_RECLAIM	{ 'K', "reclaim", "isolates and reclaims the folio", reclaim }
+#define ACTOR_DRAIN	{ 'D', "drain", "lru_add_drain()", race_drain }
+#define ACTOR_RECLAIM	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim }
 #define ACTOR_FALLOCATE(lane, name) \
 			{ lane, name, "fallocate(2) punches the folio out", fallocate_page }
 #define ACTOR_LOCK	{ 'U', "lock", "has the folio locked for a moment", lock_folio }
-#define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT of the mapping", madvise_pageout }
-
-#define NEIGHBOUR_BEFORE	(BIT(0) | BIT(INDEX))
-#define NEIGHBOUR_AFTER		(BIT(INDEX) | BIT(2))
+#define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT of the mapping", race_madvise }
 
 static const struct scenario scenarios[] = {
 {
@@ -512,7 +368,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "B",
 	.title = "madvise, lru_add_drain() and the removal in read_pages()",
-	.pages = BIT(0) | BIT(2),
+	.pages = BIT(FIRST) | BIT(LAST),
 	.actors = { ACTOR_READAHEAD, ACTOR_FILEMAP, ACTOR_MADVISE, ACTOR_DRAIN },
 	.steps = {
 		{ "0", 'R', UNTIL(READ_PAGES_BEFORE_REMOVE),
@@ -721,7 +577,7 @@ static const struct scenario scenarios[] = {
 	.title = "the report from step 6 on, the PTE of step 5 made as TCP receive zerocopy does",
 	.pages = NEIGHBOUR_AFTER, .stand_in = true, .orphan = true,
 	.actors = { ACTOR_TRUNCATE, ACTOR_MADVISE,
-		    { 'Z', "tcp", "maps a page that it was sent", map_orphan } },
+		    { 'Z', "tcp", "maps a page that it was sent", race_map_orphan } },
 	.steps = {
 		{ "4.1", 'T', UNTIL(TRUNCATE_BATCH_UNLOCKED),
 		  CLAIM(1, 1, 0), STATE(2, 0, 1, 0, 0),
@@ -845,7 +701,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "H",
 	.title = "truncate and the removal in read_pages() of one folio",
-	.pages = BIT(2),
+	.pages = BIT(LAST),
 	.actors = { ACTOR_READAHEAD, ACTOR_BAD },
 	.steps = {
 		{ "0", 'R', UNTIL(READ_PAGES_BEFORE_REMOVE),
@@ -868,7 +724,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "I",
 	.title = "read_pages() puts twice",
-	.pages = BIT(2),
+	.pages = BIT(LAST),
 	.actors = { ACTOR_READAHEAD, ACTOR_DRAIN },
 	.steps = {
 		{ "0", 'R', UNTIL(FOLIO_ADD_LRU_ADDED),
@@ -899,7 +755,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "J",
 	.title = "reclaim freezes two references that readahead relies on",
-	.pages = BIT(2),
+	.pages = BIT(LAST),
 	.actors = { ACTOR_READAHEAD, ACTOR_DRAIN, ACTOR_RECLAIM },
 	.steps = {
 		{ "0", 'R', UNTIL(READ_PAGES_BEFORE_GET),
@@ -962,7 +818,8 @@ static const struct scenario scenarios[] = {
 	.id = "L",
 	.title = "a non-atomic update of the flags loses PG_lru",
 	.pages = NEIGHBOUR_AFTER, .undrained = true, .warnings = 1,
-	.actors = { { 'W', "flags", "__folio_set_dropbehind(), folio alive", set_flag_nonatomic },
+	.actors = { { 'W', "flags", "__folio_set_dropbehind(), folio alive",
+		      set_flag_nonatomic },
 		    ACTOR_DRAIN, ACTOR_TRUNCATE,
 		    { 'V', "victim", "deletes the neighbour from the list", delete_neighbour,
 		      .loud = true } },
@@ -1004,13 +861,14 @@ static int actor_index(const struct scenario *sc, char lane)
 
 static int actor_thread(void *data)
 {
-	struct race_actor *actor = data;
-	struct race *race = actor->race;
-	const struct actor *role = race->sc->actors + actor->index;
+	struct replay_actor *actor = data;
+	struct race *race = &actor->replay->race;
+	const struct scenario *sc = actor->replay->sc;
+	const struct actor *role = sc->actors + actor->index;
 	struct kunit_suppressed_warning *warnings = NULL;
 
 	kthread_use_mm(race->mm);
-	if (race->sc->warnings && !role->loud)
+	if (sc->warnings && !role->loud)
 		warnings = kunit_start_suppress_warning(race->test);
 	if (!mm_sync_join(actor->run, actor->index)) {
 		role->fn(race);
@@ -1022,16 +880,6 @@ static int actor_thread(void *data)
 	kunit_end_suppress_warning(race->test, warnings);
 	kthread_unuse_mm(race->mm);
 	return 0;
-}
-
-/* The folio that the release path has kept: now it may go */
-static void free_kept(struct race *race, struct folio *folio)
-{
-	if (race->flags)	/* MGLRU's generation is in there */
-		WRITE_ONCE(folio->flags.f, race->flags);
-	folio_ref_unfreeze(folio, 1);
-	folio_set_lru(folio);
-	folio_put(folio);
 }
 
 static bool same_state(const struct state *want, const struct mm_sync_state *is)
@@ -1100,55 +948,15 @@ static const struct mm_sync_event *bad_event(const struct scenario *sc,
 	return NULL;
 }
 
-/* What must never be, in whichever scenario */
-static const char *violated(const struct scenario *sc, const struct mm_sync_run *run)
-{
-	int frees = 0;
-
-	for (int i = 0; i < run->nr_events; i++) {
-		const struct mm_sync_event *event = run->events + i;
-
-		if (mm_sync_is_free(event->point)) {
-			if (event->state.listed)
-				return "the folio is freed while it is on a list";
-			if (event->state.lru)
-				return "the folio is freed with PG_lru set";
-			if (event->state.mapcount || event->state.cached)
-				return "the folio is freed while it is mapped or in the page cache";
-			if (++frees > 1)
-				return "the folio is freed twice";
-		}
-		if (event->state.mapcount && !event->state.cached && !sc->orphan)
-			return "a PTE maps the folio, which has left the page cache";
-	}
-	return NULL;
-}
-
 static void print_run(const struct scenario *sc, const struct mm_sync_run *run)
 {
-	static const char * const kinds[] = {
-		[MM_SYNC_KIND_PASS] = "pass",
-		[MM_SYNC_KIND_STOP] = "stop",
-		[MM_SYNC_KIND_WAIT] = "wait",
-		[MM_SYNC_KIND_END] = "end",
-	};
+	const char *labels[MAX_STEPS] = {};
 	char claim[64], seen[64];
 
+	for (int i = 0; i < run->nr_steps; i++)
+		labels[i] = sc->steps[i].label;
 	pr_info("begin %s|%s\n", sc->id, sc->title);
-	for (int i = 0; i < run->nr_actors; i++)
-		pr_info("actor %c|%s|%s\n", sc->actors[i].lane, sc->actors[i].name,
-			sc->actors[i].does);
-	for (int i = 0; i < run->nr_events; i++) {
-		const struct mm_sync_event *event = run->events + i;
-		const struct mm_sync_state *state = &event->state;
-
-		pr_info("event %d|%c|%s|%s|refs=%d mapcount=%d lru=%d locked=%d cached=%d listed=%d|%s\n",
-			i, sc->actors[event->actor].lane, kinds[event->kind],
-			event->kind == MM_SYNC_KIND_WAIT ? mm_sync_lock_name(event->lock) :
-							   mm_sync_point_name(event->point),
-			state->refs, state->mapcount, state->lru, state->locked, state->cached,
-			state->listed, event->ends_step ? sc->steps[event->step].label : "-");
-	}
+	race_print_events(run, sc->actors, labels);
 	for (int i = 0; i < run->nr_steps; i++) {
 		const struct mm_sync_event *event = event_of_step(run, i);
 		const struct step *step = sc->steps + i;
@@ -1210,7 +1018,7 @@ static const char *error_text(const struct scenario *sc, const struct mm_sync_ru
 static void judge(struct kunit *test, const struct scenario *sc, const struct mm_sync_run *run)
 {
 	const struct mm_sync_event *bad = bad_event(sc, run);
-	const char *wrong = violated(sc, run);
+	const char *wrong = race_violated(run, sc->orphan);
 	const char *differs = "";
 	char buf[128];
 
@@ -1249,60 +1057,65 @@ static void judge(struct kunit *test, const struct scenario *sc, const struct mm
 	}
 }
 
-static void set_up(struct race *race)
+static void set_up(struct replay *replay)
 {
-	const struct scenario *sc = race->sc;
-	struct kunit *test = race->test;
+	const struct scenario *sc = replay->sc;
+	struct race *race = &replay->race;
+	struct mm_sync_run *run;
 
-	race->run = kzalloc_obj(*race->run);
-	KUNIT_ASSERT_NOT_NULL(test, race->run);
+	run = kzalloc_obj(*run);
+	KUNIT_ASSERT_NOT_NULL(race->test, run);
+	race->run = run;
+	race->pages = sc->pages;
+	race->advice = MADV_PAGEOUT;
 	for (pgoff_t index = 0; index < NR_PAGES; index++) {
 		struct folio *folio;
 
 		if (!(sc->pages & BIT(index)))
 			continue;
-		folio = add_page(race, index);
+		folio = race_add_page(race, index);
 		if (index == INDEX)
-			race->run->folio = folio;
+			run->folio = folio;
 		race->neighbour = folio;
 	}
 	if (!sc->undrained)
 		lru_add_drain();
 	if (sc->mapped)
-		fault(race, INDEX);
+		race_fault(race, race->addr + INDEX * PAGE_SIZE);
 	if (sc->stand_in)
-		folio_get(race->run->folio);
+		folio_get(run->folio);
 
-	race->run->mapping = race->mapping;
-	race->run->index = INDEX;
-	race->run->steps = race->steps;
+	run->mapping = race->mapping;
+	run->index = INDEX;
+	run->steps = replay->steps;
 	for (int i = 0; i < MAX_STEPS && sc->steps[i].label; i++) {
-		race->steps[i].actor = actor_index(sc, sc->steps[i].actor);
-		race->steps[i].until = sc->steps[i].until.point;
-		race->steps[i].or_end = sc->steps[i].until.or_end;
-		race->run->nr_steps++;
+		replay->steps[i].actor = actor_index(sc, sc->steps[i].actor);
+		replay->steps[i].until = sc->steps[i].until.point;
+		replay->steps[i].or_end = sc->steps[i].until.or_end;
+		run->nr_steps++;
 	}
-	while (race->run->nr_actors < MAX_ACTORS && sc->actors[race->run->nr_actors].lane)
-		race->run->nr_actors++;
+	while (run->nr_actors < MAX_ACTORS && sc->actors[run->nr_actors].lane)
+		run->nr_actors++;
 }
 
-static void tear_down(struct race *race)
+static void tear_down(struct replay *replay)
 {
-	if (race->sc->stand_in)
+	struct race *race = &replay->race;
+
+	if (replay->sc->stand_in)
 		folio_put(race->run->folio);
-	if (race->run->folio && went_by(race, MM_SYNC_RELEASE_KEPT))
-		free_kept(race, race->run->folio);
+	if (race->run->folio && race_went_by(race, MM_SYNC_RELEASE_KEPT))
+		race_free_kept(race);
 	unmap_mapping_range(race->mapping, 0, 0, 1);
-	if (shmem_mapping(race->mapping))
-		shmem_truncate_range(race->mapping->host, 0, -1);
-	else
-		truncate_inode_pages(race->mapping, 0);
+	race_truncate(race, FIRST, LAST);
 	lru_add_drain();
 }
 
-/* Run the scenario once; the run is race->run afterwards */
-static void run_once(struct race *race)
+/* Run the scenario once; the run is race.run afterwards */
+static void run_once(struct replay *replay)
 {
+	const struct scenario *sc = replay->sc;
+	struct race *race = &replay->race;
 	struct mm_sync_run *run = race->run;
 	struct kunit *test = race->test;
 	int cpu = raw_smp_processor_id();
@@ -1314,9 +1127,9 @@ static void run_once(struct race *race)
 	ret = mm_sync_begin(run);
 	KUNIT_ASSERT_EQ_MSG(test, ret, 0, "another run, or a bad schedule");
 	for (int i = 0; i < run->nr_actors; i++) {
-		struct race_actor *actor = race->actors + i;
+		struct replay_actor *actor = replay->actors + i;
 
-		actor->race = race;
+		actor->replay = replay;
 		actor->run = run;
 		actor->index = i;
 		task = kthread_create_on_cpu(actor_thread, actor, cpu, "folio_race/%u");
@@ -1329,13 +1142,13 @@ static void run_once(struct race *race)
 	mm_sync_start(run);
 	ret = mm_sync_finish(run);
 	if (ret == -EBUSY) {
-		race->stuck = true;
+		replay->stuck = true;
 		get_file(race->file);
 		mmget(race->mm);
-		KUNIT_FAIL_AND_ABORT(test, "actors are stuck: %s", race->sc->id);
+		KUNIT_FAIL_AND_ABORT(test, "actors are stuck: %s", sc->id);
 	}
 	for (int i = 0; i < run->nr_actors; i++) {
-		struct race_actor *actor = race->actors + i;
+		struct replay_actor *actor = replay->actors + i;
 
 		if (!actor->task)
 			continue;
@@ -1343,10 +1156,10 @@ static void run_once(struct race *race)
 		actor->task = NULL;
 		warnings += actor->warnings;
 	}
-	KUNIT_EXPECT_EQ_MSG(test, warnings, race->sc->warnings, "%s: warnings", race->sc->id);
-	if (!race->sc->warnings)
+	KUNIT_EXPECT_EQ_MSG(test, warnings, sc->warnings, "%s: warnings", sc->id);
+	if (!sc->warnings)
 		KUNIT_EXPECT_EQ_MSG(test, test_taint(TAINT_WARN), tainted, "%s: there was a WARN",
-				    race->sc->id);
+				    sc->id);
 	KUNIT_EXPECT_TRUE_MSG(test, debug_locks, "lockdep has turned itself off");
 }
 
@@ -1365,7 +1178,8 @@ static void replay(struct kunit *test)
 {
 	const struct scenario *sc = test->param_value;
 	struct mm_sync_run *first = NULL;
-	struct race *race = test->priv;
+	struct replay *replay = test->priv;
+	struct race *race = &replay->race;
 	int runs = 0;
 
 	if (only && strcmp(only, sc->id))
@@ -1374,13 +1188,13 @@ static void replay(struct kunit *test)
 		pr_info("skip %s|%s\n", sc->id, sc->skip);
 		kunit_skip(test, "%s", sc->skip);
 	}
-	race->sc = sc;
+	replay->sc = sc;
 	while (runs < max(repeat, 1)) {
 		/* What warns once, anywhere, is to warn each time */
 		memset(__start_once, 0, __end_once - __start_once);
-		set_up(race);
-		run_once(race);
-		tear_down(race);
+		set_up(replay);
+		run_once(replay);
+		tear_down(replay);
 		runs++;
 		if (!first) {
 			first = race->run;
@@ -1410,11 +1224,9 @@ static void make_pressure(struct race *race)
 	unsigned long before = global_node_page_state(PGSCAN_KSWAPD);
 	struct file *file;
 
-	file = file_open_root_mnt(ramfs, "pressure", O_RDWR | O_CREAT, 0600);
+	file = race_open_ramfs();
 	if (IS_ERR(file))
 		return;
-	file->f_mapping->a_ops = &race_aops;
-	mapping_clear_unevictable(file->f_mapping);
 	for (pgoff_t index = 0; index < 4 * totalram_pages(); index++) {
 		struct folio *folio = filemap_alloc_folio(GFP_KERNEL, 0, NULL);
 
@@ -1453,15 +1265,16 @@ static void kswapd_passes(struct kunit *test)
 {
 	unsigned long scanned = global_node_page_state(PGSCAN_KSWAPD);
 	unsigned long bystanders = mm_sync_bystanders();
-	struct race *race = test->priv;
+	struct replay *replay = test->priv;
+	struct race *race = &replay->race;
 
 	if (only)
 		kunit_skip(test, "folio_race_kunit.only=%s", only);
-	race->sc = &pressure;
-	set_up(race);
+	replay->sc = &pressure;
+	set_up(replay);
 	race->run->stall_ms = 60 * MSEC_PER_SEC;
-	run_once(race);
-	tear_down(race);
+	run_once(replay);
+	tear_down(replay);
 	KUNIT_EXPECT_EQ(test, race->run->err, 0);
 	KUNIT_EXPECT_GT(test, global_node_page_state(PGSCAN_KSWAPD), scanned);
 	KUNIT_EXPECT_GT(test, mm_sync_bystanders(), bystanders);
@@ -1473,73 +1286,26 @@ static void kswapd_passes(struct kunit *test)
 
 /* ---- suite -------------------------------------------------------------- */
 
-static void put_file(void *file)
-{
-	__fput_sync(file);
-}
-
 static int race_init(struct kunit *test)
 {
 	const struct scenario *sc = test->param_value;
-	struct race *race;
+	struct replay *replay;
 
-	race = kzalloc_obj(*race);
-	if (!race)
+	replay = kzalloc_obj(*replay);
+	if (!replay)
 		return -ENOMEM;
-	test->priv = race;
-	race->test = test;
-
-	/* All on one CPU, which the LRU batches belong to as well */
-	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
-
-	if (sc && sc->shmem)
-		race->file = shmem_kernel_file_setup("folio_race", NR_PAGES * PAGE_SIZE,
-						     EMPTY_VMA_FLAGS);
-	else
-		race->file = file_open_root_mnt(ramfs, "folio_race", O_RDWR | O_CREAT, 0600);
-	if (IS_ERR(race->file))
-		return PTR_ERR(race->file);
-	if (kunit_add_action_or_reset(test, put_file, race->file))
-		return -ENOMEM;
-	race->mapping = race->file->f_mapping;
-	if (!shmem_mapping(race->mapping)) {
-		race->mapping->a_ops = &race_aops;
-		mapping_clear_unevictable(race->mapping);
-		i_size_write(race->mapping->host, NR_PAGES * PAGE_SIZE);
-	}
-
-	race->addr = kunit_vm_mmap(test, race->file, 0, NR_PAGES * PAGE_SIZE, PROT_READ,
-				   MAP_SHARED, 0);
-	if (!race->addr || race->addr >= TASK_SIZE)
-		return -ENOMEM;
-	race->mm = current->mm;
-	return 0;
+	test->priv = replay;
+	return race_open(&replay->race, test, sc && sc->shmem, NR_PAGES);
 }
 
 static void race_exit(struct kunit *test)
 {
-	struct race *race = test->priv;
+	struct replay *replay = test->priv;
 
-	if (!race || race->stuck)
+	if (!replay || replay->stuck)
 		return;
-	kfree(race->run);
-	kfree(race);
-}
-
-static int race_suite_init(struct kunit_suite *suite)
-{
-	struct file_system_type *type = get_fs_type("ramfs");
-
-	if (!type)
-		return -ENODEV;
-	ramfs = kern_mount(type);
-	put_filesystem(type);
-	return PTR_ERR_OR_ZERO(ramfs);
-}
-
-static void race_suite_exit(struct kunit_suite *suite)
-{
-	kern_unmount(ramfs);
+	kfree(replay->race.run);
+	kfree(replay);
 }
 
 static void scenario_desc(const struct scenario *sc, char *desc)
@@ -1557,8 +1323,6 @@ static struct kunit_case race_cases[] = {
 
 static struct kunit_suite race_suite = {
 	.name = "folio_race",
-	.suite_init = race_suite_init,
-	.suite_exit = race_suite_exit,
 	.init = race_init,
 	.exit = race_exit,
 	.test_cases = race_cases,

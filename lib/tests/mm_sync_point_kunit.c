@@ -41,6 +41,7 @@ struct fixture {
 	struct folio folios[2];
 	unsigned long gp;
 	bool gp_ended;
+	bool again;		/* threads stay for other rounds */
 	bool stuck;		/* threads may come back: leave them all this */
 };
 
@@ -157,7 +158,15 @@ static int thread_fn(void *data)
 	struct thread *thread = data;
 	struct mm_sync_run *run = &thread->fixture->run;
 
-	if (!thread->no_join) {
+	if (thread->fixture->again) {
+		if (mm_sync_join(run, thread->index)) {
+			mm_sync_leave(run);
+			return 0;
+		}
+		do {
+			thread->fn(thread->fixture);
+		} while (!mm_sync_again(run));
+	} else if (!thread->no_join) {
 		if (!mm_sync_join(run, thread->index))
 			thread->fn(thread->fixture);
 		mm_sync_leave(run);
@@ -184,7 +193,7 @@ static void add_step(struct fixture *fixture, int actor, enum mm_sync_point unti
 	step->until = until;
 }
 
-static void start(struct fixture *fixture)
+static void create_threads(struct fixture *fixture)
 {
 	KUNIT_ASSERT_EQ(fixture->test, mm_sync_begin(&fixture->run), 0);
 	for (int i = 0; i < fixture->run.nr_actors; i++) {
@@ -200,6 +209,11 @@ static void start(struct fixture *fixture)
 		thread->task = get_task_struct(task);
 		wake_up_process(task);
 	}
+}
+
+static void start(struct fixture *fixture)
+{
+	create_threads(fixture);
 	mm_sync_start(&fixture->run);
 }
 
@@ -499,6 +513,45 @@ static void too_many_events(struct kunit *test)
 	expect_error(fixture, -E2BIG, 0, 0);
 }
 
+static void never_started(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+
+	add_thread(fixture, one_point);
+	add_thread(fixture, one_point);
+	add_step(fixture, 0, MM_SYNC_TEST_1);
+	create_threads(fixture);
+	KUNIT_EXPECT_EQ(test, finish(fixture), -ECANCELED);
+	expect_error(fixture, -ECANCELED, 0, 0);
+}
+
+/* The same threads for one round after the other, then a failure in one */
+static void several_rounds(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+
+	fixture->again = true;
+	add_thread(fixture, two_points);
+	add_thread(fixture, two_points);
+	add_step(fixture, 0, MM_SYNC_TEST_1);
+	add_step(fixture, 1, MM_SYNC_END);
+	create_threads(fixture);
+	for (int i = 0; i < 3; i++) {
+		KUNIT_EXPECT_EQ(test, mm_sync_start(&fixture->run), 0);
+		KUNIT_EXPECT_EQ(test, mm_sync_wait(&fixture->run), 0);
+		KUNIT_EXPECT_EQ(test, fixture->run.nr_events, 6);
+		expect_event(fixture, 0, 0, MM_SYNC_KIND_STOP, MM_SYNC_TEST_1);
+		expect_event(fixture, 3, 1, MM_SYNC_KIND_END, MM_SYNC_END);
+		expect_event(fixture, 5, 0, MM_SYNC_KIND_END, MM_SYNC_END);
+	}
+	add_step(fixture, 1, MM_SYNC_TEST_1);
+	KUNIT_EXPECT_EQ(test, mm_sync_start(&fixture->run), 0);
+	KUNIT_EXPECT_EQ(test, mm_sync_wait(&fixture->run), -EINVAL);
+	KUNIT_EXPECT_EQ(test, finish(fixture), -EINVAL);
+	fixture->again = false;
+	expect_error(fixture, -EINVAL, 1, 2);
+}
+
 static void one_run_at_a_time(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
@@ -583,6 +636,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(actor_dies),
 	KUNIT_CASE(actor_does_not_join),
 	KUNIT_CASE(too_many_events),
+	KUNIT_CASE(never_started),
+	KUNIT_CASE(several_rounds),
 	KUNIT_CASE(one_run_at_a_time),
 	KUNIT_CASE(actor_oopses),
 	{}

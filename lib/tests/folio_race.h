@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the tests of races on the lifetime of a folio have in common: a page
+ * cache that is mapped in a real mm, and actors.
+ */
+#ifndef _FOLIO_RACE_H
+#define _FOLIO_RACE_H
+
+#include <linux/mm_sync_point.h>
+#include <linux/sizes.h>
+
+/*
+ * The mapping has five pages; the folio under test is the middle one, and it has
+ * neighbours at one end or at both.
+ */
+#define NR_PAGES	5
+#define INDEX		2
+#define FIRST		0
+#define LAST		(NR_PAGES - 1)
+
+#define NEIGHBOUR_BEFORE	(BIT(FIRST) | BIT(INDEX))
+#define NEIGHBOUR_AFTER		(BIT(INDEX) | BIT(LAST))
+
+/*
+ * Where the mapping is, always: whether fault-around gets from a neighbour to the
+ * folio depends on the address.  A page table further on has room for another one.
+ */
+#define RACE_ADDR	SZ_256M
+#define RACE_ADDR2	(RACE_ADDR + SZ_64K)
+
+/* Of a schedule that race_print_schedule() is given */
+#define RACE_MAX_STEPS		96
+
+struct kunit;
+
+struct race {
+	struct kunit *test;
+	struct mm_struct *mm;
+	struct file *file;
+	struct address_space *mapping;
+	unsigned long addr;
+	unsigned int pages;		/* BIT(index): which are in the page cache */
+	int advice;			/* for madvise() */
+	unsigned long advised;		/* address, the whole mapping if 0 */
+	struct folio *neighbour;	/* comes after it in the file, before it on the LRU */
+	struct list_head *before, *after;
+	unsigned long flags;		/* of the folio, if they were overwritten */
+	struct mm_sync_run *run;
+};
+
+/* An actor: what a thread of a race does */
+struct actor {
+	char lane;
+	const char *name;
+	const char *does;
+	void (*fn)(struct race *race);
+	bool loud;		/* its WARNs are not suppressed: there must be none */
+};
+
+int race_open(struct race *race, struct kunit *test, bool shmem, unsigned int nr_pages);
+struct folio *race_add_page(struct race *race, pgoff_t index);
+int race_add_folio(struct race *race, struct folio *folio, pgoff_t index);
+unsigned long race_map(struct race *race, unsigned long addr, pgoff_t index,
+		       unsigned int nr_pages);
+void race_fault(struct race *race, unsigned long addr);
+void race_truncate(struct race *race, pgoff_t first, pgoff_t last);
+bool race_went_by(struct race *race, enum mm_sync_point point);
+void race_free_kept(struct race *race);
+const char *race_violated(const struct mm_sync_run *run, bool orphan);
+void race_print_events(const struct mm_sync_run *run, const struct actor *actors,
+		       const char * const *labels);
+void race_print_schedule(const struct mm_sync_run *run, const char *id,
+			 const struct actor *actors, const char *verdict, const char *reason);
+struct file *race_open_ramfs(void);
+
+void race_fault_neighbour(struct race *race);
+void race_truncate_page(struct race *race);
+void race_madvise(struct race *race);
+void race_reclaim(struct race *race);
+void race_drain(struct race *race);
+void race_map_orphan(struct race *race);
+
+#endif /* _FOLIO_RACE_H */

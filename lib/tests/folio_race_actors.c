@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the tests of races on the lifetime of a folio have in common, see
+ * folio_race.h.
+ */
+#define pr_fmt(fmt) "folio_race: " fmt
+
+#include <kunit/test.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
+#include <linux/swap.h>
+#include "../../mm/internal.h"
+#include "folio_race.h"
+
+/* ---- the file ----------------------------------------------------------- */
+
+static struct vfsmount *ramfs;
+
+static int race_read_folio(struct file *file, struct folio *folio)
+{
+	folio_zero_range(folio, 0, folio_size(folio));
+	folio_mark_uptodate(folio);
+	folio_unlock(folio);
+	return 0;
+}
+
+/* Leave all folios alone: read_pages() has to remove them */
+static void race_readahead(struct readahead_control *rac)
+{
+}
+
+static const struct address_space_operations race_aops = {
+	.read_folio	= race_read_folio,
+	.readahead	= race_readahead,
+	.dirty_folio	= noop_dirty_folio,
+};
+
+static int __init race_mount(void)
+{
+	struct file_system_type *type = get_fs_type("ramfs");
+
+	if (!type)
+		return -ENODEV;
+	ramfs = kern_mount(type);
+	put_filesystem(type);
+	return PTR_ERR_OR_ZERO(ramfs);
+}
+late_initcall(race_mount);
+
+/**
+ * race_open_ramfs() - A file whose page cache is clean and can be reclaimed.
+ *
+ * Return: The file, without a name, for __fput_sync(), or an ERR_PTR().
+ */
+struct file *race_open_ramfs(void)
+{
+	struct file *file;
+
+	if (IS_ERR_OR_NULL(ramfs))
+		return ERR_PTR(-ENODEV);
+	file = file_open_root_mnt(ramfs, "/", O_RDWR | O_TMPFILE, 0600);
+	if (!IS_ERR(file)) {
+		file->f_mapping->a_ops = &race_aops;
+		mapping_clear_unevictable(file->f_mapping);
+	}
+	return file;
+}
+
+static void put_file(void *file)
+{
+	__fput_sync(file);
+}
+
+/**
+ * race_map() - Map pages of the file into current->mm.
+ * @race: The fixture.
+ * @addr: Where.
+ * @index: Which is the first.
+ * @nr_pages: How many.
+ *
+ * Return: The address, or what is no address.
+ */
+unsigned long race_map(struct race *race, unsigned long addr, pgoff_t index,
+		       unsigned int nr_pages)
+{
+	return kunit_vm_mmap(race->test, race->file, addr, nr_pages * PAGE_SIZE, PROT_READ,
+			     MAP_SHARED | MAP_FIXED, index * PAGE_SIZE);
+}
+
+/**
+ * race_open() - Set the fixture up: a file, mapped in current->mm.
+ * @race: The fixture, zeroed.
+ * @test: The test that it is for, and ends with.
+ * @shmem: Whether the file is to be one of shmem.
+ * @nr_pages: Size of the file; the first NR_PAGES are mapped.
+ *
+ * Context: The thread of @test, which stays on its CPU from now on.
+ * Return: 0 or an error.
+ */
+int race_open(struct race *race, struct kunit *test, bool shmem, unsigned int nr_pages)
+{
+	race->test = test;
+
+	/* All on one CPU, which the LRU batches belong to as well */
+	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
+
+	if (shmem)
+		race->file = shmem_kernel_file_setup("folio_race", nr_pages * PAGE_SIZE,
+						     EMPTY_VMA_FLAGS);
+	else
+		race->file = race_open_ramfs();
+	if (IS_ERR(race->file))
+		return PTR_ERR(race->file);
+	if (kunit_add_action_or_reset(test, put_file, race->file))
+		return -ENOMEM;
+	race->mapping = race->file->f_mapping;
+	if (!shmem)
+		i_size_write(race->mapping->host, nr_pages * PAGE_SIZE);
+
+	race->addr = race_map(race, RACE_ADDR, 0, NR_PAGES);
+	if (race->addr != RACE_ADDR)
+		return -ENOMEM;
+	race->mm = current->mm;
+	return 0;
+}
+
+/**
+ * race_add_folio() - Put a folio into the page cache, of which that has the only
+ * reference, apart from this CPU's LRU batch.
+ * @race: The fixture, its file one of ramfs.
+ * @folio: The folio, whose reference is dropped.
+ * @index: Where.
+ *
+ * Return: 0 or an error.
+ */
+int race_add_folio(struct race *race, struct folio *folio, pgoff_t index)
+{
+	int ret;
+
+	folio_mark_uptodate(folio);
+	ret = filemap_add_folio(race->mapping, folio, index, GFP_KERNEL);
+	if (!ret)
+		folio_unlock(folio);
+	folio_put(folio);
+	return ret;
+}
+
+/**
+ * race_add_page() - Put a new page into the page cache.
+ * @race: The fixture.
+ * @index: Where.
+ *
+ * Return: The folio.  If there is no memory, the test ends.
+ */
+struct folio *race_add_page(struct race *race, pgoff_t index)
+{
+	struct folio *folio;
+
+	if (shmem_mapping(race->mapping)) {
+		folio = shmem_read_folio(race->mapping, index);
+		KUNIT_ASSERT_FALSE(race->test, IS_ERR(folio));
+		folio_put(folio);
+		return folio;
+	}
+
+	folio = filemap_alloc_folio(GFP_KERNEL, 0, NULL);
+	KUNIT_ASSERT_NOT_NULL(race->test, folio);
+	folio_zero_range(folio, 0, folio_size(folio));
+	KUNIT_ASSERT_EQ(race->test, 0, race_add_folio(race, folio, index));
+	return folio;
+}
+
+/**
+ * race_fault() - A read fault in the mapping of the file.
+ * @race: The fixture.
+ * @addr: The address.
+ */
+void race_fault(struct race *race, unsigned long addr)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(race->mm);
+	vma = vma_lookup(race->mm, addr);
+	if (vma)
+		handle_mm_fault(vma, addr, 0, NULL);
+	mmap_read_unlock(race->mm);
+}
+
+/**
+ * race_truncate() - Remove a range of pages from the file.
+ * @race: The fixture.
+ * @first: Index of the first.
+ * @last: Index of the last.
+ */
+void race_truncate(struct race *race, pgoff_t first, pgoff_t last)
+{
+	loff_t start = (loff_t)first << PAGE_SHIFT;
+	loff_t end = ((loff_t)(last + 1) << PAGE_SHIFT) - 1;
+
+	if (shmem_mapping(race->mapping))
+		shmem_truncate_range(race->mapping->host, start, end);
+	else
+		truncate_inode_pages_range(race->mapping, start, end);
+}
+
+/**
+ * race_went_by() - Has an actor come to a point?
+ * @race: The fixture, its run under way or over.
+ * @point: The point.
+ *
+ * Return: Whether one has.
+ */
+bool race_went_by(struct race *race, enum mm_sync_point point)
+{
+	for (int i = 0; i < race->run->nr_events; i++)
+		if (race->run->events[i].point == point)
+			return true;
+	return false;
+}
+
+/**
+ * race_free_kept() - Free the folio that the release path has reported and kept.
+ * @race: The fixture.
+ */
+void race_free_kept(struct race *race)
+{
+	struct folio *folio = race->run->folio;
+
+	if (race->flags)	/* MGLRU's generation is in there */
+		WRITE_ONCE(folio->flags.f, race->flags);
+	folio_ref_unfreeze(folio, 1);
+	folio_set_lru(folio);
+	folio_put(folio);
+}
+
+/**
+ * race_violated() - What must never be, in whichever interleaving.
+ * @run: The run, which is over.
+ * @orphan: Whether a PTE of a folio that is not in the page cache is expected.
+ *
+ * Return: What was, or NULL.
+ */
+const char *race_violated(const struct mm_sync_run *run, bool orphan)
+{
+	int frees = 0;
+
+	for (int i = 0; i < run->nr_events; i++) {
+		const struct mm_sync_event *event = run->events + i;
+
+		if (mm_sync_is_free(event->point)) {
+			if (event->state.listed)
+				return "the folio is freed while it is on a list";
+			if (event->state.lru)
+				return "the folio is freed with PG_lru set";
+			if (event->state.mapcount || event->state.cached)
+				return "the folio is freed while it is mapped or in the page cache";
+			if (++frees > 1)
+				return "the folio is freed twice";
+		}
+		if (event->state.mapcount && !event->state.cached && !orphan)
+			return "a PTE maps the folio, which has left the page cache";
+	}
+	return NULL;
+}
+
+/**
+ * race_print_events() - Print who took part in a run, and what happened.
+ * @run: The run, which is over.
+ * @actors: What its actors are.
+ * @labels: Those of the steps of its schedule.
+ */
+void race_print_events(const struct mm_sync_run *run, const struct actor *actors,
+		       const char * const *labels)
+{
+	static const char * const kinds[] = {
+		[MM_SYNC_KIND_PASS] = "pass",
+		[MM_SYNC_KIND_STOP] = "stop",
+		[MM_SYNC_KIND_WAIT] = "wait",
+		[MM_SYNC_KIND_END] = "end",
+	};
+
+	for (int i = 0; i < run->nr_actors; i++)
+		pr_info("actor %c|%s|%s\n", actors[i].lane, actors[i].name, actors[i].does);
+	for (int i = 0; i < run->nr_events; i++) {
+		const struct mm_sync_event *event = run->events + i;
+		const struct mm_sync_state *state = &event->state;
+
+		pr_info("event %d|%c|%s|%s|refs=%d mapcount=%d lru=%d locked=%d cached=%d listed=%d|%s\n",
+			i, actors[event->actor].lane, kinds[event->kind],
+			event->kind == MM_SYNC_KIND_WAIT ? mm_sync_lock_name(event->lock) :
+							   mm_sync_point_name(event->point),
+			state->refs, state->mapcount, state->lru, state->locked, state->cached,
+			state->listed, event->ends_step ? labels[event->step] : "-");
+	}
+}
+
+/**
+ * race_print_schedule() - Print a run of which nothing is claimed.
+ * @run: The run, which is over.
+ * @id: A word for it.
+ * @actors: What its actors are.
+ * @verdict: A word of what came out.
+ * @reason: More of it.
+ */
+void race_print_schedule(const struct mm_sync_run *run, const char *id,
+			 const struct actor *actors, const char *verdict, const char *reason)
+{
+	static char names[RACE_MAX_STEPS][4];
+	const char *labels[RACE_MAX_STEPS];
+
+	for (int i = 0; i < run->nr_steps; i++) {
+		scnprintf(names[i], sizeof(names[i]), "%d", i + 1);
+		labels[i] = names[i];
+	}
+	pr_info("begin %s|a schedule of the explorer\n", id);
+	race_print_events(run, actors, labels);
+	for (int i = 0; i < run->nr_events; i++) {
+		const struct mm_sync_event *event = run->events + i;
+		const struct mm_sync_state *state = &event->state;
+
+		if (event->ends_step)
+			pr_info("step %s|%c|%s|-|refs=%d mapcount=%d lru=%d locked=%d cached=%d|ok|%s\n",
+				labels[event->step], actors[event->actor].lane,
+				mm_sync_point_name(event->point), state->refs, state->mapcount,
+				state->lru, state->locked, state->cached,
+				mm_sync_point_meaning(event->point));
+	}
+	pr_info("verdict %s|%s\n", verdict, reason);
+	pr_info("end %s|1\n", id);
+}
+
+/* ---- actors ------------------------------------------------------------- */
+
+/* A page next to the folio: fault-around brings the folio in */
+void race_fault_neighbour(struct race *race)
+{
+	race_fault(race, race->addr + (race->pages & BIT(FIRST) ? FIRST : LAST) * PAGE_SIZE);
+}
+
+/* What punching a hole of the one page comes to */
+void race_truncate_page(struct race *race)
+{
+	race_truncate(race, INDEX, INDEX);
+}
+
+void race_madvise(struct race *race)
+{
+	if (race->advised)
+		do_madvise(race->mm, race->advised, PAGE_SIZE, race->advice);
+	else
+		do_madvise(race->mm, race->addr, NR_PAGES * PAGE_SIZE, race->advice);
+}
+
+/* As MADV_PAGEOUT does it, without a PTE */
+void race_reclaim(struct race *race)
+{
+	LIST_HEAD(list);
+
+	if (!folio_try_get(race->run->folio))
+		return;
+	if (folio_isolate_lru(race->run->folio))
+		list_add(&race->run->folio->lru, &list);
+	folio_put(race->run->folio);
+	reclaim_pages(&list);
+}
+
+void race_drain(struct race *race)
+{
+	lru_add_drain();
+}
+
+/*
+ * TCP receive zerocopy, which maps the pages of the skbs that it was sent if
+ * they are not in the page cache: a reference of an skb is what the test holds.
+ */
+void race_map_orphan(struct race *race)
+{
+	unsigned long addr = race->addr + INDEX * PAGE_SIZE;
+	struct vm_area_struct *vma;
+
+	if (READ_ONCE(race->run->folio->mapping))
+		return;
+	mmap_write_lock(race->mm);
+	vma = vma_lookup(race->mm, addr);
+	if (vma)
+		vm_insert_page(vma, addr, folio_page(race->run->folio, 0));
+	mmap_write_unlock(race->mm);
+}

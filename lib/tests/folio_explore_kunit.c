@@ -1472,7 +1472,6 @@ static void prune_sees_all(struct kunit *test)
 	static const struct set some[] = {
 		{ "FT", -1 },
 		{ "TB", -1 },
-		{ "DTW", -1 },
 		{ "FT", 2 },
 		{ "TB", 3 },
 	};

@@ -26,7 +26,7 @@ CORRUPTION = re.compile(r"^.*\[ cut here \].*\n(?:.*\n)?.*list_del corruption(?:
 KNOWN = {"stock": CORRUPTION}
 # UML's flush_tlb_mm() walks the VMAs.  tlb_finish_mmu() calls it without the mmap_lock when two
 # threads unmap at once, as truncation and reclaim do in the explorer.
-UML_FLUSH = re.compile(r"^WARNING: suspicious RCU usage\n(?:(?!WARNING).*\n)*?"
+UML_FLUSH = re.compile(r"^=+\nWARNING: suspicious RCU usage\n(?:(?!WARNING).*\n)*?"
                        r".*\bflush_tlb_mm\+.*\n", re.M)
 PAGE = os.path.join(OUT, "replay.html")
 RERUN = "./run replay"

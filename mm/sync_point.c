@@ -282,10 +282,14 @@ static struct mm_sync_actor *next_actor(struct mm_sync_run *run,
 	return NULL;
 }
 
-/* Called and returns with sync.lock held */
-static void wait_for_turn(struct mm_sync_run *run, unsigned long *flags)
+/*
+ * Called and returns with sync.lock held.  Who is done with a round, also if
+ * there is no other.
+ */
+static void wait_for_turn(struct mm_sync_run *run, const struct mm_sync_actor *me,
+			  unsigned long *flags)
 {
-	while (sync.turn != current && !run->open) {
+	while (sync.turn != current && !run->open && !(me->done && run->over)) {
 		__set_current_state(TASK_UNINTERRUPTIBLE);
 		raw_spin_unlock_irqrestore(&sync.lock, *flags);
 		mm_sync_schedule();
@@ -344,7 +348,7 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 	record(run, me, &state, MM_SYNC_KIND_PASS, point, hold);
 	if (hold) {
 		pass_on(run, me);
-		wait_for_turn(run, &flags);
+		wait_for_turn(run, me, &flags);
 	}
 	if (mm_sync_is_free(point))
 		run->freed = true;
@@ -408,7 +412,7 @@ void __mm_sync_lock(enum mm_sync_lock type, const void *lock)
 		if (lock_taken(type, lock)) {
 			record(run, me, &state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
 			pass_on(run, me);
-			wait_for_turn(run, &flags);
+			wait_for_turn(run, me, &flags);
 		}
 		me->lock = NULL;
 	}
@@ -465,10 +469,12 @@ static void print_schedule(const struct mm_sync_run *run)
 static int print_schedule_at_panic(struct notifier_block *nb,
 				   unsigned long event, void *data)
 {
-	const struct mm_sync_run *run = READ_ONCE(sync.run);
+	struct mm_sync_run *run = READ_ONCE(sync.run);
 
 	if (run)
 		print_schedule(run);
+	if (run && run->died)
+		run->died(run);
 	return NOTIFY_DONE;
 }
 
@@ -598,7 +604,7 @@ int mm_sync_join(struct mm_sync_run *run, unsigned int actor)
 	run->actors[actor].task = get_task_struct(current);
 	if (++run->joined == run->nr_actors)
 		complete(&run->all_joined);
-	wait_for_turn(run, &flags);
+	wait_for_turn(run, run->actors + actor, &flags);
 	ret = run->open ? -ECANCELED : 0;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 	return ret;
@@ -653,13 +659,7 @@ int mm_sync_again(struct mm_sync_run *run)
 	me = current_actor(run);
 	if (me) {
 		end_turn(run, me, &state);
-		while (sync.turn != current && !run->open && !run->over) {
-			__set_current_state(TASK_UNINTERRUPTIBLE);
-			raw_spin_unlock_irqrestore(&sync.lock, flags);
-			schedule();
-			raw_spin_lock_irqsave(&sync.lock, flags);
-		}
-		__set_current_state(TASK_RUNNING);
+		wait_for_turn(run, me, &flags);
 		if (sync.turn == current)
 			ret = 0;
 		else
@@ -828,6 +828,17 @@ int mm_sync_finish(struct mm_sync_run *run)
 	return run->err;
 }
 
+static struct page *take_kept(struct mm_sync_run *run)
+{
+	struct page *page = folio_page(run->folio, 0);
+
+	post_alloc_hook(page, run->kept_order, GFP_KERNEL, ALLOC_DEFAULT);
+	set_page_refcounted(page);
+	run->kept = false;
+	run->freed = false;
+	return page;
+}
+
 /**
  * mm_sync_reuse() - Allocate the page of the folio under test once more.
  * @run: The run, which has @keep set.
@@ -838,14 +849,9 @@ int mm_sync_finish(struct mm_sync_run *run)
  */
 struct folio *mm_sync_reuse(struct mm_sync_run *run)
 {
-	struct page *page = folio_page(run->folio, 0);
-
 	if (!run->kept || run->kept_order)
 		return NULL;
-	post_alloc_hook(page, 0, GFP_KERNEL, ALLOC_DEFAULT);
-	set_page_refcounted(page);
-	run->kept = false;
-	run->freed = false;
+	take_kept(run);
 	return run->folio;
 }
 
@@ -857,13 +863,8 @@ struct folio *mm_sync_reuse(struct mm_sync_run *run)
  */
 void mm_sync_release(struct mm_sync_run *run)
 {
-	struct page *page = folio_page(run->folio, 0);
-
 	if (!run->kept)
 		return;
-	post_alloc_hook(page, run->kept_order, GFP_KERNEL, ALLOC_DEFAULT);
-	set_page_refcounted(page);
-	run->kept = false;
 	run->keep = false;
-	__free_pages(page, run->kept_order);
+	__free_pages(take_kept(run), run->kept_order);
 }

@@ -166,6 +166,7 @@ struct mm_sync_actor {
  * @choose: In place of @steps: which actor goes on?  @me, or -1, has just got to
  *	a point, and those in @may_go can, of which it returns one.  With a raw
  *	lock held and interrupts off.
+ * @died: Called when the kernel panics, after the schedule was printed.
  * @keep: When the page of @folio is freed, it is kept from the allocator, for
  *	mm_sync_reuse(), if its order is one that the allocator has per CPU.
  * @kept: It is free, and kept.
@@ -192,6 +193,7 @@ struct mm_sync_run {
 	unsigned int nr_steps;
 	unsigned int nr_actors;
 	int (*choose)(struct mm_sync_run *run, int me, unsigned long may_go);
+	void (*died)(struct mm_sync_run *run);
 	bool keep;
 	bool kept;
 	unsigned int kept_order;

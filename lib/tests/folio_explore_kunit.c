@@ -21,7 +21,6 @@
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
-#include <linux/panic_notifier.h>
 #include <linux/prandom.h>
 #include <linux/swap.h>
 #include <linux/vmalloc.h>
@@ -166,7 +165,7 @@ struct explorer {
 	pte_t *ptes[NR_PAGES + 1];	/* of both mappings */
 	unsigned int lives;		/* of the folio, in this schedule */
 	struct lruvec *lruvec;
-	bool stuck;
+	bool running, stuck;		/* the threads */
 	enum check sabotage;		/* for actor X: which check is to fail */
 
 	/* How to explore */
@@ -283,12 +282,18 @@ static void reuse(struct race *race)
 		explorer_of(race)->error = "the freed page can't be added to the page cache";
 }
 
+static void miscount(struct explorer *ex, int nr)
+{
+	spin_lock_irq(&ex->lruvec->lru_lock);
+	update_lru_size(ex->lruvec, LRU_INACTIVE_FILE, folio_zonenum(ex->run.folio), nr);
+	spin_unlock_irq(&ex->lruvec->lru_lock);
+}
+
 /* Do what just one of the checks must report */
 static void sabotage(struct race *race)
 {
 	struct explorer *ex = explorer_of(race);
 	struct folio *folio = race->run->folio;
-	struct vm_area_struct *vma;
 
 	switch (ex->sabotage) {
 	case CHECK_PTE:
@@ -297,11 +302,7 @@ static void sabotage(struct race *race)
 		race_map_orphan(race);
 		break;
 	case CHECK_INDEX:
-		mmap_write_lock(race->mm);
-		vma = vma_lookup(race->mm, race->addr);
-		if (vma)
-			vm_insert_page(vma, race->addr, folio_page(folio, 0));
-		mmap_write_unlock(race->mm);
+		race_insert_page(race, FIRST);
 		break;
 	case CHECK_FREE:
 		mm_sync_point(FOLIO_PUT_FREE, folio);
@@ -317,9 +318,7 @@ static void sabotage(struct race *race)
 		folio_get(folio);
 		break;
 	case CHECK_LRU:
-		spin_lock_irq(&ex->lruvec->lru_lock);
-		update_lru_size(ex->lruvec, LRU_INACTIVE_FILE, folio_zonenum(folio), 1);
-		spin_unlock_irq(&ex->lruvec->lru_lock);
+		miscount(ex, 1);
 		break;
 	case CHECK_ISOLATE:
 		mm_sync_point(ISOLATE_BEFORE_ORPHAN, folio);
@@ -352,9 +351,7 @@ static void repair(struct explorer *ex)
 		folio_put(ex->run.folio);
 		break;
 	case CHECK_LRU:
-		spin_lock_irq(&ex->lruvec->lru_lock);
-		update_lru_size(ex->lruvec, LRU_INACTIVE_FILE, folio_zonenum(ex->run.folio), -1);
-		spin_unlock_irq(&ex->lruvec->lru_lock);
+		miscount(ex, -1);
 		break;
 	case CHECK_LOCKDEP:
 		debug_locks = 1;
@@ -538,6 +535,12 @@ static void check_failed(struct explorer *ex, enum check check)
 	ex->failed |= BIT(check);
 }
 
+/* The first, if several have */
+static const typeof(checks[0]) *failed_check(const struct explorer *ex)
+{
+	return checks + __ffs(ex->failed);
+}
+
 static pgoff_t index_of_pte(int i)
 {
 	return i < NR_PAGES ? i : INDEX;
@@ -576,8 +579,7 @@ static void check_events(struct explorer *ex)
 		const struct mm_sync_state *state = &event->state;
 
 		if (mm_sync_is_free(event->point)) {
-			if (state->refs || state->listed || state->lru || state->mapcount ||
-			    state->cached)
+			if (state->refs || race_bad_free(event))
 				check_failed(ex, CHECK_FREE);
 			if (++frees > ex->lives)
 				check_failed(ex, CHECK_TWICE);
@@ -682,25 +684,33 @@ static void check_kernel(struct explorer *ex)
 
 /* ---- decisions ---------------------------------------------------------- */
 
-/* Who is it, the @choice-th of those who may go on? */
-static int chosen_by(const struct decision *node, unsigned int choice)
+static bool can_go_on(int me, unsigned long may_go)
 {
-	unsigned long others = node->may_go;
+	return me >= 0 && may_go & BIT(me);
+}
 
-	if (node->me >= 0 && node->may_go & BIT(node->me)) {
+/* Who is it, the @choice-th of those in @may_go? */
+static int nth_choice(int me, unsigned long may_go, unsigned int choice)
+{
+	if (can_go_on(me, may_go)) {
 		if (!choice)
-			return node->me;
+			return me;
 		choice--;
-		others &= ~BIT(node->me);
+		may_go &= ~BIT(me);
 	}
 	while (choice--)
-		others &= others - 1;
-	return __ffs(others);
+		may_go &= may_go - 1;
+	return __ffs(may_go);
+}
+
+static int chosen_by(const struct decision *node, unsigned int choice)
+{
+	return nth_choice(node->me, node->may_go, choice);
 }
 
 static bool is_preemption(const struct decision *node)
 {
-	return node->me >= 0 && node->may_go & BIT(node->me) && node->chosen != node->me;
+	return can_go_on(node->me, node->may_go) && node->chosen != node->me;
 }
 
 static u64 digest_of(const struct explorer *ex, unsigned int depth)
@@ -729,8 +739,7 @@ static unsigned int choices(struct explorer *ex, struct decision *node, unsigned
 		return 1;
 	}
 	/* At the bound, only those go on that can, or some other if it can't */
-	if (ex->bound >= 0 && ex->preemptions >= ex->bound &&
-	    node->me >= 0 && node->may_go & BIT(node->me))
+	if (ex->bound >= 0 && ex->preemptions >= ex->bound && can_go_on(node->me, node->may_go))
 		return 1;
 	return hweight8(node->may_go);
 }
@@ -808,13 +817,14 @@ static int choose(struct mm_sync_run *run, int me, unsigned long may_go)
 {
 	struct explorer *ex = container_of(run, struct explorer, run);
 	unsigned int depth = ex->depth;
-	struct decision *node = ex->nodes + depth, old;
+	struct decision *node = ex->nodes + depth;
+	u64 hash;
 
 	add_history(ex);
 	check_ptes(ex);
 	if (ex->mode == FOLLOW) {
 		if (run->step == run->nr_steps)
-			return me >= 0 && may_go & BIT(me) ? me : __ffs(may_go);
+			return nth_choice(me, may_go, 0);
 		if (!(may_go & BIT(run->steps[run->step].actor)))
 			ex->error = "the actor of a step can't go on";
 		return ex->error ? __ffs(may_go) : run->steps[run->step].actor;
@@ -823,35 +833,37 @@ static int choose(struct mm_sync_run *run, int me, unsigned long may_go)
 	if (has_actor(&ex->spec, 'R') && !run->kept && ex->lives == 1 &&
 	    hweight_long(may_go) > 1)
 		may_go &= ~BIT(run->nr_actors - 1);
-	if (ex->coarse && me >= 0 && may_go & BIT(me) &&
+	if (ex->coarse && can_go_on(me, may_go) &&
 	    is_inner(run->events[run->nr_events - 1].point))
 		return me;
 	if (depth == MAX_DECISIONS) {
 		ex->error = "too many decisions in a schedule";
-		return me >= 0 && may_go & BIT(me) ? me : __ffs(may_go);
+		return nth_choice(me, may_go, 0);
 	}
 
 	ex->depth++;
-	old = *node;
+	hash = state_now(ex);
+	/* Whose turn it was makes a difference to what the next switch costs */
+	if (ex->bound >= 0)
+		hash = mix(hash, me) ?: 1;
+	if (ex->mode == DEPTH_FIRST && depth < ex->prefix &&
+	    (node->hash != hash || node->may_go != may_go)) {
+		ex->error = "the same choices have led to another state";
+		node->choice = 0;
+	}
 	node->me = me;
 	node->may_go = may_go;
 	node->event = run->nr_events;
-	node->hash = state_now(ex);
-	/* Whose turn it was makes a difference to what the next switch costs */
-	if (ex->bound >= 0)
-		node->hash = mix(node->hash, me) ?: 1;
+	node->hash = hash;
 	if (ex->mode == RANDOM) {
-		add_state(ex, find_state(ex, node->hash), node->hash);
+		add_state(ex, find_state(ex, hash), hash);
 		node->choice = random_choice(ex, node, depth);
 	} else if (depth >= ex->prefix) {
-		node->state = find_state(ex, node->hash);
+		node->state = find_state(ex, hash);
 		node->choice = 0;
 		node->paths = 0;
 		node->pruned = false;
 		node->limit = choices(ex, node, depth);
-	} else if (node->hash != old.hash || node->may_go != old.may_go) {
-		ex->error = "the same choices have led to another state";
-		node->choice = 0;
 	}
 	node->chosen = chosen_by(node, node->choice);
 	ex->preemptions += is_preemption(node);
@@ -959,6 +971,7 @@ static void tear_down(struct explorer *ex)
 static bool run_schedule(struct explorer *ex)
 {
 	struct mm_sync_run *run = &ex->run;
+	struct state *state;
 	u64 hash;
 
 	set_up(ex);
@@ -982,8 +995,9 @@ static bool run_schedule(struct explorer *ex)
 	check_lru(ex);
 	check_kernel(ex);
 	hash = state_now(ex);
-	ex->nr_outcomes += !find_state(ex, hash)->hash;
-	add_state(ex, find_state(ex, hash), hash);
+	state = find_state(ex, hash);
+	ex->nr_outcomes += !state->hash;
+	add_state(ex, state, hash);
 	/* If something is wrong, nothing can be trusted any more */
 	if (!ex->failed)
 		tear_down(ex);
@@ -1040,34 +1054,20 @@ static void print_failed(const struct explorer *ex, const char *check, const cha
 		text);
 }
 
-static struct explorer *exploring;
-
 /* The schedule that the kernel has died in: it counts as a check that failed */
-static int print_at_panic(struct notifier_block *nb, unsigned long event, void *data)
+static void died(struct mm_sync_run *run)
 {
-	struct explorer *ex = READ_ONCE(exploring);
+	struct explorer *ex = container_of(run, struct explorer, run);
 
-	if (ex && ex->mode == FOLLOW) {
-		race_print_schedule(&ex->run, ex->spec.text, ex->spec.actors, "violated",
+	if (ex->mode == FOLLOW) {
+		race_print_schedule(run, ex->spec.text, ex->spec.actors, "violated",
 				    "the kernel dies");
-	} else if (ex) {
-		ex->schedules += ex->mode == DEPTH_FIRST;
-		print_failed(ex, "dies", "the kernel dies");
-		print_schedule(ex, true);
+		return;
 	}
-	return NOTIFY_DONE;
+	ex->schedules += ex->mode == DEPTH_FIRST;
+	print_failed(ex, "dies", "the kernel dies");
+	print_schedule(ex, true);
 }
-
-static struct notifier_block panic_notifier = {
-	.notifier_call	= print_at_panic,
-	.priority	= INT_MAX,	/* UML has one that does not return */
-};
-
-static int __init explore_init(void)
-{
-	return atomic_notifier_chain_register(&panic_notifier_list, &panic_notifier);
-}
-late_initcall(explore_init);
 
 /* ---- exploring ---------------------------------------------------------- */
 
@@ -1100,9 +1100,9 @@ static void stop_threads(void *data)
 {
 	struct explorer *ex = data;
 
-	if (exploring != ex)
+	if (!ex->running)
 		return;
-	WRITE_ONCE(exploring, NULL);
+	ex->running = false;
 	if (mm_sync_finish(&ex->run) == -EBUSY) {
 		/* Actors may come back: leave them all this */
 		ex->stuck = true;
@@ -1120,25 +1120,19 @@ static void stop_threads(void *data)
 static void start_threads(struct explorer *ex)
 {
 	struct kunit *test = ex->race.test;
-	int cpu = raw_smp_processor_id();
 
 	ex->run.nr_actors = ex->spec.nr_actors;
 	ex->run.choose = choose;
+	ex->run.died = died;
 	KUNIT_ASSERT_EQ_MSG(test, mm_sync_begin(&ex->run), 0, "another run");
-	WRITE_ONCE(exploring, ex);
+	ex->running = true;
 	mmget(ex->race.mm);
 	for (int i = 0; i < ex->run.nr_actors; i++) {
 		struct explore_thread *thread = ex->threads + i;
-		struct task_struct *task;
 
 		thread->ex = ex;
 		thread->index = i;
-		task = kthread_create_on_cpu(explore_thread, thread, cpu, "folio_explore/%u");
-		if (IS_ERR(task))
-			break;
-		/* For kthread_stop_put(), which comes when it has ended */
-		thread->task = get_task_struct(task);
-		wake_up_process(task);
+		thread->task = race_start_thread(explore_thread, thread, "folio_explore/%u");
 	}
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop_threads, ex));
 }
@@ -1230,7 +1224,7 @@ static void print_result(struct explorer *ex)
 	if (ex->error)
 		pr_info("error %s|%s\n", ex->spec.text, ex->error);
 	if (ex->failed) {
-		print_failed(ex, checks[__ffs(ex->failed)].name, checks[__ffs(ex->failed)].text);
+		print_failed(ex, failed_check(ex)->name, failed_check(ex)->text);
 		print_schedule(ex, false);
 	}
 	pr_info("done %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
@@ -1318,7 +1312,8 @@ static void explore(struct explorer *ex, unsigned int nr_random)
 	start_threads(ex);
 	if (run_random(ex, nr_random)) {
 		/* States that were come by at random are not done with */
-		forget_states(ex);
+		if (nr_random)
+			forget_states(ex);
 		run_depth_first(ex);
 	}
 	stop_threads(ex);
@@ -1340,8 +1335,8 @@ static void expect_good(struct kunit *test, const struct explorer *ex)
 		KUNIT_FAIL(test, "%s: %s", ex->spec.text, ex->error);
 	if (ex->failed)
 		KUNIT_FAIL(test, "%s: schedule %lu: %s: %s", ex->spec.text,
-			   ex->nr_random + ex->schedules,
-			   checks[__ffs(ex->failed)].name, checks[__ffs(ex->failed)].text);
+			   ex->nr_random + ex->schedules, failed_check(ex)->name,
+			   failed_check(ex)->text);
 }
 
 /* ---- one schedule, given ------------------------------------------------- */
@@ -1460,7 +1455,7 @@ static void follow_schedule(struct kunit *test)
 	follow(ex);
 	race_print_schedule(&ex->run, ex->spec.text, ex->spec.actors,
 			    ex->error ? "error" : ex->failed ? "violated" : "held",
-			    ex->error ?: ex->failed ? checks[__ffs(ex->failed)].text : "");
+			    ex->error ?: ex->failed ? failed_check(ex)->text : "");
 	expect_good(test, ex);
 }
 

@@ -23,7 +23,8 @@
 
 /*
  * Where the mapping is, always: whether fault-around gets from a neighbour to the
- * folio depends on the address.  A page table further on has room for another one.
+ * folio depends on the address.  Further on in the same page table is room for
+ * another one.
  */
 #define RACE_ADDR	SZ_256M
 #define RACE_ADDR2	(RACE_ADDR + SZ_64K)
@@ -66,12 +67,14 @@ void race_fault(struct race *race, unsigned long addr);
 void race_truncate(struct race *race, pgoff_t first, pgoff_t last);
 bool race_went_by(struct race *race, enum mm_sync_point point);
 void race_free_kept(struct race *race);
-const char *race_violated(const struct mm_sync_run *run, bool orphan);
+const char *race_bad_free(const struct mm_sync_event *event);
 void race_print_events(const struct mm_sync_run *run, const struct actor *actors,
 		       const char * const *labels);
 void race_print_schedule(const struct mm_sync_run *run, const char *id,
 			 const struct actor *actors, const char *verdict, const char *reason);
 struct file *race_open_ramfs(void);
+void race_insert_page(struct race *race, pgoff_t index);
+struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const char *name);
 
 void race_fault_neighbour(struct race *race);
 void race_truncate_page(struct race *race);

@@ -8,6 +8,7 @@
 #include <kunit/test.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
@@ -239,33 +240,43 @@ void race_free_kept(struct race *race)
 }
 
 /**
- * race_violated() - What must never be, in whichever interleaving.
- * @run: The run, which is over.
- * @orphan: Whether a PTE of a folio that is not in the page cache is expected.
+ * race_bad_free() - Is the folio freed, and must not be?
+ * @event: What happened.
  *
- * Return: What was, or NULL.
+ * Return: Why it must not be, or NULL.
  */
-const char *race_violated(const struct mm_sync_run *run, bool orphan)
+const char *race_bad_free(const struct mm_sync_event *event)
 {
-	int frees = 0;
-
-	for (int i = 0; i < run->nr_events; i++) {
-		const struct mm_sync_event *event = run->events + i;
-
-		if (mm_sync_is_free(event->point)) {
-			if (event->state.listed)
-				return "the folio is freed while it is on a list";
-			if (event->state.lru)
-				return "the folio is freed with PG_lru set";
-			if (event->state.mapcount || event->state.cached)
-				return "the folio is freed while it is mapped or in the page cache";
-			if (++frees > 1)
-				return "the folio is freed twice";
-		}
-		if (event->state.mapcount && !event->state.cached && !orphan)
-			return "a PTE maps the folio, which has left the page cache";
-	}
+	if (!mm_sync_is_free(event->point))
+		return NULL;
+	if (event->state.listed)
+		return "the folio is freed while it is on a list";
+	if (event->state.lru)
+		return "the folio is freed with PG_lru set";
+	if (event->state.mapcount || event->state.cached)
+		return "the folio is freed while it is mapped or in the page cache";
 	return NULL;
+}
+
+/**
+ * race_start_thread() - Start a thread that is to join a run.
+ * @fn: What it does.
+ * @data: For @fn.
+ * @name: Its name, with a %u for the CPU, which is this one.
+ *
+ * Return: The thread, for kthread_stop_put(), which comes when it has ended; or
+ * NULL: mm_sync_start() will miss it.
+ */
+struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const char *name)
+{
+	struct task_struct *task;
+
+	task = kthread_create_on_cpu(fn, data, raw_smp_processor_id(), name);
+	if (IS_ERR(task))
+		return NULL;
+	get_task_struct(task);
+	wake_up_process(task);
+	return task;
 }
 
 /**
@@ -374,20 +385,25 @@ void race_drain(struct race *race)
 	lru_add_drain();
 }
 
+/* Map the folio where page @index of the file belongs */
+void race_insert_page(struct race *race, pgoff_t index)
+{
+	unsigned long addr = race->addr + index * PAGE_SIZE;
+	struct vm_area_struct *vma;
+
+	mmap_write_lock(race->mm);
+	vma = vma_lookup(race->mm, addr);
+	if (vma)
+		vm_insert_page(vma, addr, folio_page(race->run->folio, 0));
+	mmap_write_unlock(race->mm);
+}
+
 /*
  * TCP receive zerocopy, which maps the pages of the skbs that it was sent if
  * they are not in the page cache: a reference of an skb is what the test holds.
  */
 void race_map_orphan(struct race *race)
 {
-	unsigned long addr = race->addr + INDEX * PAGE_SIZE;
-	struct vm_area_struct *vma;
-
-	if (READ_ONCE(race->run->folio->mapping))
-		return;
-	mmap_write_lock(race->mm);
-	vma = vma_lookup(race->mm, addr);
-	if (vma)
-		vm_insert_page(vma, addr, folio_page(race->run->folio, 0));
-	mmap_write_unlock(race->mm);
+	if (!READ_ONCE(race->run->folio->mapping))
+		race_insert_page(race, INDEX);
 }

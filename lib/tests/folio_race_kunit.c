@@ -948,6 +948,24 @@ static const struct mm_sync_event *bad_event(const struct scenario *sc,
 	return NULL;
 }
 
+/* What must never be, in whichever scenario */
+static const char *violated(const struct scenario *sc, const struct mm_sync_run *run)
+{
+	int frees = 0;
+
+	for (int i = 0; i < run->nr_events; i++) {
+		const struct mm_sync_event *event = run->events + i;
+
+		if (race_bad_free(event))
+			return race_bad_free(event);
+		if (mm_sync_is_free(event->point) && ++frees > 1)
+			return "the folio is freed twice";
+		if (event->state.mapcount && !event->state.cached && !sc->orphan)
+			return "a PTE maps the folio, which has left the page cache";
+	}
+	return NULL;
+}
+
 static void print_run(const struct scenario *sc, const struct mm_sync_run *run)
 {
 	const char *labels[MAX_STEPS] = {};
@@ -1018,7 +1036,7 @@ static const char *error_text(const struct scenario *sc, const struct mm_sync_ru
 static void judge(struct kunit *test, const struct scenario *sc, const struct mm_sync_run *run)
 {
 	const struct mm_sync_event *bad = bad_event(sc, run);
-	const char *wrong = race_violated(run, sc->orphan);
+	const char *wrong = violated(sc, run);
 	const char *differs = "";
 	char buf[128];
 
@@ -1118,9 +1136,7 @@ static void run_once(struct replay *replay)
 	struct race *race = &replay->race;
 	struct mm_sync_run *run = race->run;
 	struct kunit *test = race->test;
-	int cpu = raw_smp_processor_id();
 	bool tainted = test_taint(TAINT_WARN);
-	struct task_struct *task;
 	int warnings = 0;
 	int ret;
 
@@ -1132,12 +1148,7 @@ static void run_once(struct replay *replay)
 		actor->replay = replay;
 		actor->run = run;
 		actor->index = i;
-		task = kthread_create_on_cpu(actor_thread, actor, cpu, "folio_race/%u");
-		if (IS_ERR(task))
-			break;
-		/* For kthread_stop_put(), which comes when it has ended */
-		actor->task = get_task_struct(task);
-		wake_up_process(task);
+		actor->task = race_start_thread(actor_thread, actor, "folio_race/%u");
 	}
 	mm_sync_start(run);
 	ret = mm_sync_finish(run);

@@ -13,6 +13,7 @@
 #include <linux/rcupdate.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
+#include "folio_race.h"
 
 #define MAX_STEPS	8
 #define STALL_MS	200
@@ -198,16 +199,8 @@ static void create_threads(struct fixture *fixture)
 	KUNIT_ASSERT_EQ(fixture->test, mm_sync_begin(&fixture->run), 0);
 	for (int i = 0; i < fixture->run.nr_actors; i++) {
 		struct thread *thread = fixture->threads + i;
-		struct task_struct *task;
 
-		task = kthread_create_on_cpu(thread_fn, thread, raw_smp_processor_id(),
-					     "mm_sync_point/%u");
-		/* mm_sync_start() will miss it */
-		if (IS_ERR(task))
-			break;
-		/* For kthread_stop_put(), which comes when it has ended */
-		thread->task = get_task_struct(task);
-		wake_up_process(task);
+		thread->task = race_start_thread(thread_fn, thread, "mm_sync_point/%u");
 	}
 }
 

@@ -68,6 +68,10 @@ static const char * const locks[] = {
 	[MM_SYNC_PTL] = "PTL",
 	[MM_SYNC_FOLIO_LOCK] = "folio lock",
 	[MM_SYNC_I_RWSEM] = "i_rwsem",
+	[MM_SYNC_INVALIDATE_LOCK] = "invalidate_lock",
+	[MM_SYNC_I_MMAP_RWSEM] = "i_mmap_rwsem",
+	[MM_SYNC_MMAP_LOCK] = "mmap_lock",
+	[MM_SYNC_RWSEM] = "some rw_semaphore",
 };
 
 /**
@@ -113,23 +117,27 @@ unsigned long mm_sync_bystanders(void)
 	return atomic_long_read(&bystanders);
 }
 
-static bool lock_taken(enum mm_sync_lock type, const void *lock)
+/* Would whoever takes it have to wait? */
+static bool lock_taken(const struct mm_sync_wait *wait)
 {
-	switch (type) {
+	struct rw_semaphore *sem = wait->lock;
+
+	switch (wait->type) {
 	case MM_SYNC_PTL:
-		return raw_spin_is_locked(&((spinlock_t *)lock)->rlock);
+		return raw_spin_is_locked(&((spinlock_t *)wait->lock)->rlock);
 	case MM_SYNC_FOLIO_LOCK:
-		return folio_test_locked((const struct folio *)lock);
-	case MM_SYNC_I_RWSEM:
-		return rwsem_is_locked((struct rw_semaphore *)lock);
+		return folio_test_locked(wait->lock);
+	default:
+		if (!wait->shared)
+			return rwsem_is_locked(sem);
+		return rwsem_is_contended(sem) ||
+		       atomic_long_read(&sem->count) & RWSEM_WRITER_LOCKED;
 	}
-	return false;
 }
 
 static bool can_go(const struct mm_sync_actor *actor)
 {
-	return !actor->done &&
-	       !(actor->lock && lock_taken(actor->lock_type, actor->lock));
+	return !actor->done && !(actor->wait.lock && lock_taken(&actor->wait));
 }
 
 static struct mm_sync_actor *current_actor(struct mm_sync_run *run)
@@ -157,7 +165,7 @@ static void open_run(struct mm_sync_run *run)
 	run->open = true;
 	WRITE_ONCE(sync.turn, NULL);
 	for (int i = 0; i < run->nr_actors; i++)
-		if (run->actors[i].task && !run->actors[i].done)
+		if (run->actors[i].held)
 			wake_up_process(run->actors[i].task);
 }
 
@@ -189,13 +197,16 @@ static bool is_listed(const struct list_head *entry)
 	return false;
 }
 
-/* Without sync.lock, as it may fault.  No other actor runs meanwhile. */
-static void read_state(const struct mm_sync_run *run, struct mm_sync_state *state)
+static const struct folio *folio_to_read(const struct mm_sync_run *run)
 {
-	const struct folio *folio = run->folio;
+	return run->freed ? NULL : run->folio;
+}
 
+/* Without sync.lock, as it may fault.  No other actor runs meanwhile. */
+static void read_folio(const struct folio *folio, struct mm_sync_state *state)
+{
 	memset(state, 0, sizeof(*state));
-	if (!folio || run->freed)
+	if (!folio)
 		return;
 	state->listed = is_listed(&folio->lru);
 	state->refs = folio_ref_count(folio);
@@ -203,6 +214,17 @@ static void read_state(const struct mm_sync_run *run, struct mm_sync_state *stat
 	state->lru = folio_test_lru(folio);
 	state->locked = folio_test_locked(folio);
 	state->cached = READ_ONCE(folio->mapping);
+}
+
+/* If it is this task's turn */
+static void read_state(struct mm_sync_state *state)
+{
+	const struct folio *folio = NULL;
+
+	scoped_guard(raw_spinlock_irqsave, &sync.lock)
+		if (sync.turn == current)
+			folio = folio_to_read(sync.run);
+	read_folio(folio, state);
 }
 
 /* Record what @me has got to; it may be the end of the step, if it can be held */
@@ -224,7 +246,7 @@ static void record(struct mm_sync_run *run, struct mm_sync_actor *me,
 	event = run->events + run->nr_events++;
 	event->actor = index;
 	event->kind = kind;
-	event->lock = kind == MM_SYNC_KIND_WAIT ? me->lock_type : 0;
+	event->lock = kind == MM_SYNC_KIND_WAIT ? me->wait.type : 0;
 	event->point = point;
 	event->state = *state;
 
@@ -286,9 +308,10 @@ static struct mm_sync_actor *next_actor(struct mm_sync_run *run,
  * Called and returns with sync.lock held.  Who is done with a round, also if
  * there is no other.
  */
-static void wait_for_turn(struct mm_sync_run *run, const struct mm_sync_actor *me,
+static void wait_for_turn(struct mm_sync_run *run, struct mm_sync_actor *me,
 			  unsigned long *flags)
 {
+	me->held = true;
 	while (sync.turn != current && !run->open && !(me->done && run->over)) {
 		__set_current_state(TASK_UNINTERRUPTIBLE);
 		raw_spin_unlock_irqrestore(&sync.lock, *flags);
@@ -296,6 +319,7 @@ static void wait_for_turn(struct mm_sync_run *run, const struct mm_sync_actor *m
 		raw_spin_lock_irqsave(&sync.lock, *flags);
 	}
 	__set_current_state(TASK_RUNNING);
+	me->held = false;
 }
 
 /* The end of @me's turn, if any; with sync.lock held */
@@ -313,14 +337,31 @@ static void pass_on(struct mm_sync_run *run, struct mm_sync_actor *me)
 		wake_up_process(next->task);
 }
 
-static bool may_hold(const struct mm_sync_actor *me)
+static bool may_hold(void)
 {
-	return !irqs_disabled() && !softirq_count() && !me->hold_off &&
-	       task_is_running(current);
+	return !irqs_disabled() && !softirq_count() && task_is_running(current);
 }
 
+/* With sync.lock held: the folio under test is the first one at its place */
+static bool is_under_test(struct mm_sync_run *run, struct folio *folio)
+{
+	if (!folio)
+		return true;
+	if (run->freed && run->once)
+		return false;
+	if (!run->folio && run->mapping && folio->mapping == run->mapping &&
+	    run->index - folio->index < folio_nr_pages(folio))
+		run->folio = folio;
+	return folio == run->folio;
+}
+
+/*
+ * All of the run is looked at under sync.lock, and only as long as it is this
+ * task's turn: whoever ends the run takes that away first.
+ */
 void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 {
+	const struct folio *to_read;
 	struct mm_sync_state state;
 	struct mm_sync_actor *me;
 	struct mm_sync_run *run;
@@ -332,15 +373,19 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 		return;
 	}
 
-	run = sync.run;		/* stays until this actor has left */
-	if (folio && !run->folio && folio->mapping == run->mapping &&
-	    folio->index == run->index)
-		run->folio = folio;
-	if (folio && folio != run->folio)
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	run = sync.run;
+	if (sync.turn != current || !is_under_test(run, folio)) {
+		raw_spin_unlock_irqrestore(&sync.lock, flags);
 		return;
+	}
+	to_read = folio_to_read(run);
 	me = current_actor(run);
-	hold = may_hold(me);
-	read_state(run, &state);
+	hold = !me->hold_off;
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+
+	hold = hold && may_hold();
+	read_folio(to_read, &state);
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	if (sync.turn != current)	/* opened meanwhile */
@@ -362,10 +407,10 @@ void __mm_sync_point_batch(enum mm_sync_point point, struct folio_batch *fbatch)
 		__mm_sync_point(point, fbatch->folios[i]);
 }
 
-/* An open run has nobody that says when the lock is free */
-static void wait_politely(enum mm_sync_lock type, const void *lock)
+/* A run that was given up has nobody that says when the lock is free */
+static void wait_politely(const struct mm_sync_wait *wait)
 {
-	while (lock_taken(type, lock)) {
+	while (lock_taken(wait)) {
 		struct hrtimer_sleeper t;
 
 		/* schedule_timeout() is not for those who hold a PTL */
@@ -381,45 +426,78 @@ static void wait_politely(enum mm_sync_lock type, const void *lock)
 	}
 }
 
-void __mm_sync_lock(enum mm_sync_lock type, const void *lock)
+static enum mm_sync_lock rwsem_type(const struct mm_sync_run *run,
+				    const struct rw_semaphore *sem)
 {
-	struct mm_sync_state state = {};
+	const struct address_space *mapping = run->mapping;
+
+	if (current->mm && sem == &current->mm->mmap_lock)
+		return MM_SYNC_MMAP_LOCK;
+	if (mapping && sem == &mapping->host->i_rwsem)
+		return MM_SYNC_I_RWSEM;
+	if (mapping && sem == &mapping->invalidate_lock)
+		return MM_SYNC_INVALIDATE_LOCK;
+	if (mapping && sem == &mapping->i_mmap_rwsem)
+		return MM_SYNC_I_MMAP_RWSEM;
+	return MM_SYNC_RWSEM;
+}
+
+/* An actor, also one of an open run? */
+static bool has_to_wait(struct mm_sync_wait *wait)
+{
+	struct mm_sync_actor *me;
+
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	me = sync.run ? current_actor(sync.run) : NULL;
+	if (!me || me->done || me->hold_off)
+		return false;
+	if (wait->type == MM_SYNC_RWSEM)
+		wait->type = rwsem_type(sync.run, wait->lock);
+	return true;
+}
+
+static void wait_for_lock(struct mm_sync_wait *wait)
+{
+	struct mm_sync_state state;
 	struct mm_sync_actor *me;
 	struct mm_sync_run *run;
 	unsigned long flags;
 	bool open;
 
-	if (!lock_taken(type, lock) || !in_task())
-		return;
-
-	/* An actor, also one of an open run? */
-	raw_spin_lock_irqsave(&sync.lock, flags);
-	run = sync.run;
-	me = run ? current_actor(run) : NULL;
-	raw_spin_unlock_irqrestore(&sync.lock, flags);
-	if (!me || me->done || !may_hold(me))
+	if (!lock_taken(wait) || !in_task() || !may_hold() || !has_to_wait(wait))
 		return;
 
 	/* Who takes no part lets go of it soon; no actor does */
-	for (int us = 0; us < BYSTANDER_US && lock_taken(type, lock); us++)
+	for (int us = 0; us < BYSTANDER_US && lock_taken(wait); us++)
 		udelay(1);
-	read_state(run, &state);
+	read_state(&state);
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
-	if (sync.turn == current) {
-		me->lock_type = type;
-		me->lock = lock;
-		if (lock_taken(type, lock)) {
-			record(run, me, &state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
-			pass_on(run, me);
-			wait_for_turn(run, me, &flags);
-		}
-		me->lock = NULL;
+	run = sync.run;
+	if (sync.turn == current && lock_taken(wait)) {
+		me = current_actor(run);
+		me->wait = *wait;
+		record(run, me, &state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
+		pass_on(run, me);
+		wait_for_turn(run, me, &flags);
+		me->wait.lock = NULL;
 	}
-	open = run->open;
+	open = !run || run->open;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 	if (open)
-		wait_politely(type, lock);
+		wait_politely(wait);
+}
+
+void __mm_sync_lock(enum mm_sync_lock type, const void *lock)
+{
+	wait_for_lock(&(struct mm_sync_wait) { .type = type, .lock = (void *)lock });
+}
+
+void __mm_sync_rwsem(struct rw_semaphore *sem, bool shared)
+{
+	wait_for_lock(&(struct mm_sync_wait) {
+		.type = MM_SYNC_RWSEM, .lock = sem, .shared = shared,
+	});
 }
 
 /*
@@ -443,7 +521,10 @@ bool __mm_sync_keep(struct page *page, unsigned int order)
 
 void __mm_sync_hold_off(int by)
 {
-	if (READ_ONCE(sync.turn) == current && in_task())
+	if (READ_ONCE(sync.turn) != current || !in_task())
+		return;
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	if (sync.turn == current)
 		current_actor(sync.run)->hold_off += by;
 }
 
@@ -494,11 +575,17 @@ static int run_is_stuck(struct mm_sync_run *run, struct mm_sync_actor *actor)
 {
 	bool stalled = run->idle_ticks * WATCHDOG_PERIOD_MS >= run->stall_ms;
 
-	if (!actor->task || actor->done)
+	if (actor->done)
 		return 0;
+	if (!actor->task)
+		return stalled && run->starts_itself && run->joined ? -ETIMEDOUT : 0;
 	/* An oops, or it has just ended */
 	if (READ_ONCE(actor->task->flags) & PF_EXITING)
 		return -EOWNERDEAD;
+	if (fatal_signal_pending(actor->task))
+		return -EINTR;
+	if (!run->started)
+		return 0;
 	if (stalled && !sync.turn)
 		return -EDEADLK;
 	if (stalled && sync.turn == actor->task)
@@ -520,7 +607,7 @@ static enum hrtimer_restart watchdog(struct hrtimer *timer)
 		run->idle_ticks++;
 	}
 
-	if (!run->open && !sync.turn && run->ended < run->nr_actors)
+	if (!run->open && run->started && !sync.turn && run->ended < run->nr_actors)
 		pass_on(run, NULL);
 	for (int i = 0; !run->open && i < run->nr_actors; i++) {
 		int err = run_is_stuck(run, run->actors + i);
@@ -577,8 +664,26 @@ int mm_sync_begin(struct mm_sync_run *run)
 	init_completion(&run->all_ended);
 	init_completion(&run->all_left);
 	hrtimer_setup(&run->watchdog, watchdog, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_start(&run->watchdog, ms_to_ktime(WATCHDOG_PERIOD_MS), HRTIMER_MODE_REL_HARD);
 	static_branch_enable(&mm_sync_key);
 	return 0;
+}
+
+/* With sync.lock held */
+static void start_round(struct mm_sync_run *run)
+{
+	run->err = 0;
+	run->nr_events = 0;
+	run->step = 0;
+	run->freed = run->kept;
+	run->idle_ticks = 0;
+	run->seen_events = 0;
+	run->ended = run->left;
+	reinit_completion(&run->all_ended);
+	for (int i = 0; i < run->nr_actors; i++)
+		run->actors[i].done = run->actors[i].left;
+	WRITE_ONCE(sync.page, run->keep ? folio_page(run->folio, 0) : NULL);
+	pass_on(run, NULL);
 }
 
 /**
@@ -602,8 +707,14 @@ int mm_sync_join(struct mm_sync_run *run, unsigned int actor)
 		return -EINVAL;
 	}
 	run->actors[actor].task = get_task_struct(current);
-	if (++run->joined == run->nr_actors)
+	run->idle_ticks = 0;
+	if (++run->joined == run->nr_actors) {
 		complete(&run->all_joined);
+		if (run->starts_itself && !run->open) {
+			run->started = true;
+			start_round(run);
+		}
+	}
 	wait_for_turn(run, run->actors + actor, &flags);
 	ret = run->open ? -ECANCELED : 0;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
@@ -613,6 +724,8 @@ int mm_sync_join(struct mm_sync_run *run, unsigned int actor)
 /* With sync.lock held */
 static void count_ended(struct mm_sync_run *run, struct mm_sync_actor *actor)
 {
+	if (actor->done)
+		return;
 	actor->done = true;
 	if (++run->ended == run->nr_actors)
 		complete(&run->all_ended);
@@ -620,6 +733,8 @@ static void count_ended(struct mm_sync_run *run, struct mm_sync_actor *actor)
 
 static void count_left(struct mm_sync_run *run, struct mm_sync_actor *actor)
 {
+	if (actor->left)
+		return;
 	actor->left = true;
 	if (++run->left == run->nr_actors)
 		complete(&run->all_left);
@@ -654,7 +769,7 @@ int mm_sync_again(struct mm_sync_run *run)
 	unsigned long flags;
 	int ret = -ECANCELED;
 
-	read_state(run, &state);
+	read_state(&state);
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	me = current_actor(run);
 	if (me) {
@@ -681,29 +796,14 @@ void mm_sync_leave(struct mm_sync_run *run)
 	struct mm_sync_actor *me;
 	unsigned long flags;
 
-	read_state(run, &state);
+	read_state(&state);
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	me = current_actor(run);
-	if (me && !me->left) {
+	if (me) {
 		end_turn(run, me, &state);
 		count_left(run, me);
 	}
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
-}
-
-static void reset_round(struct mm_sync_run *run)
-{
-	run->err = 0;
-	run->nr_events = 0;
-	run->step = 0;
-	run->freed = run->kept;
-	run->idle_ticks = 0;
-	run->seen_events = 0;
-	run->ended = run->left;
-	reinit_completion(&run->all_ended);
-	for (int i = 0; i < run->nr_actors; i++)
-		run->actors[i].done = run->actors[i].left;
-	WRITE_ONCE(sync.page, run->keep ? folio_page(run->folio, 0) : NULL);
 }
 
 static int wait_for_joins(struct mm_sync_run *run)
@@ -741,12 +841,8 @@ int mm_sync_start(struct mm_sync_run *run)
 		ret = wait_for_joins(run);
 	if (!ret) {
 		guard(raw_spinlock_irqsave)(&sync.lock);
-		reset_round(run);
-		pass_on(run, NULL);
+		start_round(run);
 	}
-	if (!hrtimer_active(&run->watchdog))
-		hrtimer_start(&run->watchdog, ms_to_ktime(WATCHDOG_PERIOD_MS),
-			      HRTIMER_MODE_REL_HARD);
 	return ret;
 }
 
@@ -759,10 +855,8 @@ static bool bury_dead(struct mm_sync_run *run)
 
 		if (!actor->task || !READ_ONCE(actor->task->exit_state))
 			continue;
-		if (!actor->done)
-			count_ended(run, actor);
-		if (!actor->left)
-			count_left(run, actor);
+		count_ended(run, actor);
+		count_left(run, actor);
 	}
 	return run->open && run->idle_ticks * WATCHDOG_PERIOD_MS >=
 			    run->stall_ms + LEAVE_TIMEOUT_MS;
@@ -792,7 +886,8 @@ int mm_sync_wait(struct mm_sync_run *run)
  * mm_sync_finish() - Wait until all actors have left, and end the run.
  * @run: The run.
  *
- * If it has never been started, it is given up.
+ * If it has never been started, it is given up.  For a run that starts itself,
+ * there is mm_sync_abandon().
  *
  * Context: May sleep.
  * Return: @run->err, or %-EBUSY if actors do not leave, even though the run was
@@ -826,6 +921,56 @@ int mm_sync_finish(struct mm_sync_run *run)
 		if (run->actors[i].task)
 			put_task_struct(run->actors[i].task);
 	return run->err;
+}
+
+static bool anybody_held(const struct mm_sync_run *run)
+{
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	for (int i = 0; i < run->nr_actors; i++)
+		if (run->actors[i].held)
+			return true;
+	return false;
+}
+
+/**
+ * mm_sync_abandon() - End a run, whatever its actors are doing.
+ * @run: The run.
+ *
+ * Those that have not left yet go on as if there had been no run: nobody waits
+ * for them, as they may be in user space.  @run must not be freed before they
+ * have called mm_sync_leave() all the same.
+ *
+ * Context: May sleep.  No actor.
+ * Return: @run->err, which is %-ECANCELED if there were such actors.
+ */
+int mm_sync_abandon(struct mm_sync_run *run)
+{
+	scoped_guard(raw_spinlock_irqsave, &sync.lock) {
+		run->started = true;
+		if (run->left < run->nr_actors) {
+			fail(run, -ECANCELED, 0);
+			open_run(run);
+		}
+	}
+	while (anybody_held(run))
+		fsleep(1000);
+	scoped_guard(raw_spinlock_irqsave, &sync.lock)
+		for (int i = 0; i < run->nr_actors; i++) {
+			count_ended(run, run->actors + i);
+			count_left(run, run->actors + i);
+		}
+	return mm_sync_finish(run);
+}
+
+/**
+ * mm_sync_peek() - Copy a run that may be going on.
+ * @run: The run.
+ * @copy: The copy, in which to look at what is not private.
+ */
+void mm_sync_peek(const struct mm_sync_run *run, struct mm_sync_run *copy)
+{
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	*copy = *run;
 }
 
 static struct page *take_kept(struct mm_sync_run *run)

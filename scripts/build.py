@@ -10,7 +10,10 @@ import sys
 from stage import JOBS, OUT, ROOT, Fail, logfile, output, run, stage
 
 FRAGMENT = os.path.join(ROOT, "scripts", "x86_64.config")
-SELFTESTS = ("folio_orphan", "folio_truncate_race")
+# What the lab's kernels have in addition, if the tree is that far.
+LAB_FRAGMENT = os.path.join(ROOT, "scripts", "lab.config")
+LAB_SOURCE = "mm/sync_point_debugfs.c"
+SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point")
 # What the KUnit suites ask for, in trees that have them.
 KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")
 # What a kernel image does not depend on.
@@ -50,20 +53,24 @@ def objects_of(base):
     return os.path.join(base.dir, "x86_64")
 
 
-def key(base, commit):
+def key(base, commit, fragments=(FRAGMENT, LAB_FRAGMENT)):
     entries = [line for line in base.git("ls-tree", commit).splitlines()
                if line.split("\t")[1] not in NOT_KERNEL]
-    with open(FRAGMENT) as fragment:
-        inputs = entries + [fragment.read(), output(["gcc", "--version"])]
+    inputs = entries + [output(["gcc", "--version"])]
+    for fragment in fragments:
+        with open(fragment) as text:
+            inputs.insert(-1, text.read())
     return hashlib.sha1("\n".join(inputs).encode()).hexdigest()[:16]
 
 
-def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS):
-    """tinyconfig, our fragment, and what the KUnit suites ask for if the tree has them."""
+def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS, more=()):
+    """tinyconfig, our fragment and more, and what the KUnit suites ask for if the tree has them."""
     objects = objects or objects_of(base)
     os.makedirs(objects, exist_ok=True)
-    fragments = [FRAGMENT] + [path for name in kunitconfigs
-                              if os.path.exists(path := os.path.join(base.src, name))]
+    fragments = [FRAGMENT, *more] + [path for name in kunitconfigs
+                                     if os.path.exists(path := os.path.join(base.src, name))]
+    if kunitconfigs == KUNITCONFIGS and os.path.exists(os.path.join(base.src, LAB_SOURCE)):
+        fragments.append(LAB_FRAGMENT)
     make(base, objects, log, "tinyconfig")
     run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects,
          os.path.join(objects, ".config"), *fragments], log, cwd=base.src)
@@ -78,18 +85,18 @@ def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS):
                                "up in the configuration: a dependency is missing")
 
 
-def kernel(base, commit, name):
-    """The bzImage of commit, built if there is none yet."""
-    images = os.path.join(base.dir, "images")
-    image = os.path.join(images, key(base, commit))
+def kernel(base, commit, name, folder="x86_64", more=()):
+    """The bzImage of commit, built if there is none yet; with more fragments in another folder."""
+    images, objects = os.path.join(base.dir, "images"), os.path.join(base.dir, folder)
+    image = os.path.join(images, key(base, commit, (FRAGMENT, LAB_FRAGMENT, *more)))
     if os.path.exists(image):
         return image
     with stage(f"build {name}"):
         base.checkout(commit)
-        configure(base, f"config-{name}.log")
-        make(base, objects_of(base), f"build-{name}.log", "bzImage")
+        configure(base, f"config-{name}.log", objects, more=more)
+        make(base, objects, f"build-{name}.log", "bzImage")
         os.makedirs(images, exist_ok=True)
-        shutil.copyfile(os.path.join(objects_of(base), "arch/x86/boot/bzImage"), image + ".new")
+        shutil.copyfile(os.path.join(objects, "arch/x86/boot/bzImage"), image + ".new")
         os.rename(image + ".new", image)
     return image
 
@@ -115,6 +122,7 @@ def selftests(base, commit):
             if not os.path.exists(binary):
                 raise Fail(f"the selftest binary {os.path.basename(binary)} was not built: "
                            f"see {logfile('selftests.log')}")
-        for script in ("run_vmtests.sh", "ksft_folio.sh"):
-            shutil.copy(os.path.join(folder, script), tests)
+        shutil.copy(os.path.join(folder, "run_vmtests.sh"), tests)
+        shutil.rmtree(os.path.join(tests, "schedules"), ignore_errors=True)
+        shutil.copytree(os.path.join(folder, "schedules"), os.path.join(tests, "schedules"))
     return tests

@@ -11,7 +11,9 @@ import driver_test
 import explore_test
 import judge
 import replay_test
+import sched_test
 import series
+import stress_test
 from base import newer_tool
 from stage import ROOT, Fail, logfile, output, run, stage
 
@@ -29,7 +31,7 @@ def driver(base, tally):
     with stage("driver") as this:
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
                                    for module in (driver_test, replay_test,
-                                                 explore_test))
+                                                 explore_test, sched_test, stress_test))
         with open(logfile("driver.log"), "w") as log:
             result = unittest.TextTestRunner(log).run(suite)
         this.note = f"{result.testsRun} checks"

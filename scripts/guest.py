@@ -18,8 +18,11 @@ APPEND = "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 movablecore=512M 
 CUT = re.compile(r"^.*\n\*\* replaying previous printk message \*\*\r?\n", re.M)
 
 
-def initramfs(base, tests=None):
-    """Pack busybox, bash, init and the tests; without tests, what a boot for KUnit needs."""
+def initramfs(base, tests=None, more=()):
+    """Pack busybox, bash, init and the tests; without tests, what a boot for KUnit needs.
+
+    more: other files, to be put beside the tests.
+    """
     spec = """dir /dev 755 0 0
 nod /dev/console 600 0 0 c 5 1
 dir /bin 755 0 0
@@ -31,8 +34,13 @@ file /bin/bash /bin/bash-static 755 0 0
     spec += f"file /init {here}/guest-init 755 0 0\n"
     path = os.path.join(base.dir, "initramfs" if tests else "initramfs-kunit")
     if tests:
-        for name in sorted(os.listdir(tests)):
-            spec += f"file /tests/{name} {tests}/{name} 755 0 0\n"
+        for folder, _, names in sorted(os.walk(tests)):
+            inside = os.path.normpath(f"/tests/{os.path.relpath(folder, tests)}")
+            spec += "".join([f"dir {inside} 755 0 0\n"] * (folder != tests)
+                            + [f"file {inside}/{name} {folder}/{name} 755 0 0\n"
+                               for name in sorted(names)])
+        spec += "".join(f"file /tests/{os.path.basename(file)} {os.path.abspath(file)} 755 0 0\n"
+                        for file in more)
         ext4 = os.path.join(base.dir, "ext4.img")
         if not os.path.exists(ext4):
             run(["mke2fs", "-q", "-F", "-t", "ext4", ext4, "32M"], "ext4.log")
@@ -48,15 +56,20 @@ file /bin/bash /bin/bash-static 755 0 0
     return path
 
 
-def boot(image, initrd, name, append="", time_limit=TIME_LIMIT):
-    """Run the tests in a guest; return the paths of its console and of its test output."""
+def boot(image, initrd, name, append="", time_limit=TIME_LIMIT, machine=(), follow=None):
+    """Run the tests in a guest; return the paths of its console and of its test output.
+
+    machine: arguments for QEMU.  follow: as count of stage.run(), for lines of the test output.
+    """
     console, tests = logfile(f"{name}.console"), logfile(f"{name}.tap")
     for path in (console, tests):
         open(path, "w").close()
+    output = f"stdio,id=tests,logfile={tests}" if follow else f"file,id=tests,path={tests}"
     try:
         run(QEMU + ["-kernel", image, "-initrd", initrd, "-append", f"{APPEND} {append}",
-                    "-serial", f"file:{console}", "-serial", f"file:{tests}"],
-            f"{name}.qemu", timeout=time_limit)
+                    "-chardev", output, "-serial", f"file:{console}", "-serial", "chardev:tests",
+                    *machine],
+            f"{name}.qemu", timeout=time_limit, count=follow)
     except Fail as failure:
         if "did not end" not in str(failure):
             raise
@@ -68,6 +81,10 @@ def boot(image, initrd, name, append="", time_limit=TIME_LIMIT):
         log.truncate()
         log.write(text)
     if "lab: tests ended" not in text:
+        said = re.search("terminating on signal.*", tail(logfile(f"{name}.qemu"), 2))
+        if said:
+            raise Fail(f"somebody ended the guest '{name}' from outside (QEMU: {said[0]}): run it "
+                       "again")
         raise Fail(f"the guest '{name}' died before its tests ended, see {console}:\n"
                    + tail(console))
     return console, tests

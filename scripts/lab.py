@@ -17,7 +17,9 @@ import guest
 import judge
 import race
 import replay
+import sched
 import series
+import stress
 from stage import LOG, OUT, Fail, logfile, stage
 
 # The three kernels: name, and what is applied to the base.
@@ -43,7 +45,7 @@ def cmd_main(base, args):
     commit = commits(base)
     gate.git_am(base, commit["tree"])
     images = {state: build.kernel(base, commit[state], state) for state in STATES}
-    tests = build.selftests(base, commit[PATCHED])
+    tests = build.selftests(base, commit["tree"])
     initrd = guest.initramfs(base, tests)
     tally, seen = judge.Tally(), {}
     for state in STATES:
@@ -83,7 +85,7 @@ def cmd_test(base, args):
     images = gate.every_patch_builds(base, tally)
     gate.static_checks(base, tally, commit)
     gate.object_code(base, tally, commit)
-    tests = build.selftests(base, commit[PATCHED])
+    tests = build.selftests(base, commit["tree"])
     initrd = guest.initramfs(base, tests)
     want = judge.load("selftests", STATES)
     for state in STATES[1:]:        # the first of them is also what a missing tcp patch is
@@ -99,6 +101,9 @@ def cmd_test(base, args):
     explore.same_places(tally)
     explore.same_again(base, tally, commit)
     race.oops(base, tally, commit)
+    sched.mistakes(base, tally, tests)
+    sched.without(base, tally, images[commit[PATCHED]], initrd, PATCHED)
+    sched.selftests(base, tally, commit, initrd)
     for name in with_checks():
         mutant(base, tally, commit, name, initrd)
     explore.mutants(base, tally, commit)
@@ -157,7 +162,7 @@ def cmd_mutant(base, args):
         raise Fail(f"there is no mutant '{args.name}'; there are: {', '.join(names)}")
     tally = judge.Tally()
     commit = commits(base)
-    initrd = guest.initramfs(base, build.selftests(base, commit[PATCHED]))
+    initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
     for name in [args.name] if args.name else names:
         seen = mutant(base, tally, commit, name, initrd)
         for check in sorted(check for check, verdict in seen.items() if verdict == "fail"):
@@ -188,13 +193,15 @@ def cmd_selftest(base, args):
         args.name, args.kernel = "", args.name
     if args.name and args.name not in build.SELFTESTS:
         raise Fail(f"there is no selftest '{args.name}'; there are: {', '.join(build.SELFTESTS)}")
+    if args.name in sched.ARGUMENTS:
+        return cmd_selftest_lab(base, args)
     if args.kernel not in STATES:
         raise Fail(f"there is no kernel '{args.kernel}'; there are: {', '.join(STATES)}")
     commit = commits(base)
     tally = judge.Tally()
     rerun = " ".join(filter(None, ("./run selftest", args.name, args.kernel)))
     image = build.kernel(base, commit[args.kernel], args.kernel)
-    initrd = guest.initramfs(base, build.selftests(base, commit[PATCHED]))
+    initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
     seen, _ = checks.boot(base, tally, image, initrd, "selftest",
                           "kunit.enable=0" + (f" lab.test={args.name}" if args.name else ""),
                           rerun=rerun)
@@ -205,6 +212,21 @@ def cmd_selftest(base, args):
         want = {name: verdict for name, verdict in want.items()
                 if name in seen or name.startswith(args.name + ".")}
     tally.add(args.kernel, seen, want, rerun)
+    return tally.verdict()
+
+
+def cmd_selftest_lab(base, args):
+    """A selftest that needs sync points."""
+    columns = [args.kernel] if args.kernel != PATCHED else sched.COLUMNS[-1:]
+    if columns[0] not in sched.COLUMNS:
+        raise Fail(f"there is no kernel '{args.kernel}' with sync points; there are: "
+                   + ", ".join(sched.COLUMNS))
+    commit = commits(base)
+    tally = judge.Tally()
+    initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
+    sched.selftests(base, tally, commit, initrd, columns, args.name)
+    with open(logfile(f"sched-{race.KERNELS[columns[0]]}.tap"), errors="replace") as text:
+        print(text.read())
     return tally.verdict()
 
 
@@ -227,6 +249,14 @@ def cmd_mutants(base, args):
 def cmd_replay(base, args):
     """Scenarios of the lab, one table of steps each; or a schedule of the explorer."""
     tally = judge.Tally()
+    files = [each for each in args.ids if sched.is_file(each)]
+    if files:
+        if len(args.ids) > 1 or args.repeat or args.mutant:
+            raise Fail("one schedule file at a time is replayed, and once: ./run replay FILE.sched")
+        sched.follow(base, tally, commits(base), files[0], [args.on] if args.on else sched.COLUMNS)
+        return tally.verdict()
+    if args.on:
+        raise Fail("--on goes with a schedule file: ./run replay --on stock FILE.sched")
     if explore.is_schedule(args):
         explore.follow(base, tally, commits(base), args.ids[0], args.mutant)
         return tally.verdict()
@@ -235,6 +265,12 @@ def cmd_replay(base, args):
         race.print_steps(columns, which)
     print(f"\n{replay.verdict_table(columns)}")
     race.write_page(base, columns)
+    return tally.verdict()
+
+
+def cmd_stress(base, args):
+    tally = judge.Tally()
+    stress.stress(base, tally, commits(base), args)
     return tally.verdict()
 
 
@@ -261,8 +297,13 @@ def cmd_series(base, args):
 def cmd_shell(base, args):
     commit = commits(base)
     image = build.kernel(base, commit[PATCHED], PATCHED)
-    guest.shell(image, guest.initramfs(base, build.selftests(base, commit[PATCHED])))
+    guest.shell(image, guest.initramfs(base, build.selftests(base, commit["tree"])))
     return 0
+
+
+def ident(text):
+    """What ./run replay takes."""
+    return sched.ident(text) if sched.is_file(text) else explore.ident(text)
 
 
 def arguments():
@@ -271,6 +312,7 @@ def arguments():
     sub = parser.add_subparsers()
     for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
                           ("replay", cmd_replay), ("explore", cmd_explore),
+                          ("stress", cmd_stress),
                           ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("tree", cmd_tree),
                           ("series", cmd_series), ("shell", cmd_shell)):
         one = sub.add_parser(name, add_help=False)
@@ -282,13 +324,16 @@ def arguments():
         elif name in ("kunit", "selftest", "mutant"):
             one.add_argument("name", nargs="?", default="")
         elif name == "replay":
-            one.add_argument("ids", nargs="*", type=explore.ident)
+            one.add_argument("ids", nargs="*", type=ident)
+            one.add_argument("--on", choices=sched.COLUMNS)
             one.add_argument("--list", dest="at_once", action="store_const",
                              const=race.print_titles)
             one.add_argument("--repeat", type=int)
             one.add_argument("--mutant", type=explore.removed, default=[])
         elif name == "explore":
             explore.arguments(one)
+        elif name == "stress":
+            stress.arguments(one)
         elif name == "mutants":
             one.add_argument("names", nargs="*", type=explore.guard_name)
         if name == "selftest":

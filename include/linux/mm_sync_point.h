@@ -15,6 +15,7 @@
 struct folio;
 struct folio_batch;
 struct page;
+struct rw_semaphore;
 
 enum mm_sync_point {
 #define MM_SYNC_POINT(NAME, ...) MM_SYNC_##NAME,
@@ -30,6 +31,10 @@ enum mm_sync_lock {
 	MM_SYNC_PTL,
 	MM_SYNC_FOLIO_LOCK,
 	MM_SYNC_I_RWSEM,
+	MM_SYNC_INVALIDATE_LOCK,
+	MM_SYNC_I_MMAP_RWSEM,
+	MM_SYNC_MMAP_LOCK,
+	MM_SYNC_RWSEM,				/* any other rw_semaphore */
 };
 
 #ifdef CONFIG_MM_SYNC_POINTS
@@ -45,6 +50,7 @@ DECLARE_STATIC_KEY_FALSE(mm_sync_key);
 void __mm_sync_point(enum mm_sync_point point, struct folio *folio);
 void __mm_sync_point_batch(enum mm_sync_point point, struct folio_batch *fbatch);
 void __mm_sync_lock(enum mm_sync_lock type, const void *lock);
+void __mm_sync_rwsem(struct rw_semaphore *sem, bool shared);
 void __mm_sync_hold_off(int by);
 bool __mm_sync_keep(struct page *page, unsigned int order);
 
@@ -82,6 +88,18 @@ bool __mm_sync_keep(struct page *page, unsigned int order);
 #define mm_sync_lock(type, lock) do {					\
 	if (static_branch_unlikely(&mm_sync_key))			\
 		__mm_sync_lock(MM_SYNC_##type, lock);			\
+} while (0)
+
+/**
+ * mm_sync_rwsem() - The same, for an rw_semaphore.
+ * @sem: The semaphore: it shows by itself whether it is one that we know.
+ * @shared: Will it be taken for reading?
+ *
+ * Context: As for mm_sync_point().
+ */
+#define mm_sync_rwsem(sem, shared) do {					\
+	if (static_branch_unlikely(&mm_sync_key))			\
+		__mm_sync_rwsem(sem, shared);				\
 } while (0)
 
 /*
@@ -144,11 +162,17 @@ struct mm_sync_step {
 	enum mm_sync_point until;
 };
 
+struct mm_sync_wait {
+	enum mm_sync_lock type;
+	void *lock;		/* or NULL */
+	bool shared;
+};
+
 struct mm_sync_actor {
 	struct task_struct *task;
-	enum mm_sync_lock lock_type;
-	const void *lock;	/* waits for it */
+	struct mm_sync_wait wait;
 	int hold_off;
+	bool held;		/* not its turn, and it is blocked */
 	bool done;		/* with this round */
 	bool left;
 };
@@ -171,15 +195,19 @@ struct mm_sync_actor {
  *	mm_sync_reuse(), if its order is one that the allocator has per CPU.
  * @kept: It is free, and kept.
  * @kept_order: Its order when it was freed.
+ * @once: When @folio has been freed, no point is about it any more: its page may
+ *	be part of another one.
+ * @starts_itself: When all actors have joined, without mm_sync_start().
  * @stall_ms: How long may nothing happen until the run is given up?  0: 2 s.
  * @err: 0, or why the schedule was not followed to its end: %-ESRCH: an actor
  *	ended, and the point did not come; %-EDEADLK: an actor that should go on
  *	has to wait for a lock, or all do; %-EWOULDBLOCK: an actor can't be held
  *	at the point, interrupts or preemption must stay off there; %-ETIMEDOUT:
  *	nothing happened for @stall_ms, or an actor did not join;
- *	%-EOWNERDEAD: an actor is gone without mm_sync_leave(); %-E2BIG: too many
+ *	%-EOWNERDEAD: an actor is gone without mm_sync_leave(); %-EINTR: one was
+ *	killed; %-E2BIG: too many
  *	events; %-EINVAL: a step of an actor that has ended or that is not there;
- *	%-ECANCELED: it was finished without having been started.
+ *	%-ECANCELED: it was finished without having been started, or abandoned.
  * @err_step: The step that could not be done.
  * @err_actor: The actor that it failed with.
  * @nr_events: How many events there are.
@@ -197,6 +225,8 @@ struct mm_sync_run {
 	bool keep;
 	bool kept;
 	unsigned int kept_order;
+	bool once;
+	bool starts_itself;
 	unsigned int stall_ms;
 
 	int err;
@@ -210,7 +240,7 @@ struct mm_sync_run {
 	unsigned int joined;
 	unsigned int ended;	/* this round */
 	unsigned int left;
-	unsigned int step;
+	unsigned int step;	/* that comes next */
 	bool started;
 	bool open;		/* given up: everybody passes all points */
 	bool over;		/* there is no other round */
@@ -230,6 +260,8 @@ void mm_sync_leave(struct mm_sync_run *run);
 int mm_sync_start(struct mm_sync_run *run);
 int mm_sync_wait(struct mm_sync_run *run);
 int mm_sync_finish(struct mm_sync_run *run);
+int mm_sync_abandon(struct mm_sync_run *run);
+void mm_sync_peek(const struct mm_sync_run *run, struct mm_sync_run *copy);
 struct folio *mm_sync_reuse(struct mm_sync_run *run);
 void mm_sync_release(struct mm_sync_run *run);
 const char *mm_sync_point_name(enum mm_sync_point point);
@@ -247,6 +279,7 @@ void mm_sync_schedule(void);	/* kernel/sched/core.c */
 	do { (void)MM_SYNC_##name; (void)sizeof(fbatch); } while (0)
 #define mm_sync_lock(type, lock) \
 	do { (void)MM_SYNC_##type; (void)sizeof(lock); } while (0)
+static inline void mm_sync_rwsem(struct rw_semaphore *sem, bool shared) { }
 #define mm_sync_hold_off()			do { } while (0)
 #define mm_sync_hold_on()			do { } while (0)
 static inline bool mm_sync_keep(struct page *page, unsigned int order)

@@ -117,3 +117,13 @@ MM_SYNC_POINT(LRU_ADD_FREE, "the batch has the last reference; next: to the page
 /* Not in mm/: what an actor of a test does by itself */
 MM_SYNC_POINT(TEST_1, "first point of a test's own actor")
 MM_SYNC_POINT(TEST_2, "second point of a test's own actor")
+
+/* In user space, see mm/sync_point_debugfs.c: how far a thread of a test is */
+MM_SYNC_POINT(USER_1, "the first thing that the thread is to do is done")
+MM_SYNC_POINT(USER_2, "the second")
+MM_SYNC_POINT(USER_3, "the third")
+MM_SYNC_POINT(USER_4, "the fourth")
+MM_SYNC_POINT(USER_5, "the fifth")
+MM_SYNC_POINT(USER_6, "the sixth")
+MM_SYNC_POINT(USER_7, "the seventh")
+MM_SYNC_POINT(USER_8, "the eighth")

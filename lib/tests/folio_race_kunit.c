@@ -1011,7 +1011,7 @@ static const char *error_text(const struct scenario *sc, const struct mm_sync_ru
 		break;
 	case -EDEADLK:
 		scnprintf(buf, size, "step %s: %c has to wait for the %s", step->label, lane,
-			  mm_sync_lock_name(run->actors[run->err_actor].lock_type));
+			  mm_sync_lock_name(run->actors[run->err_actor].wait.type));
 		break;
 	case -EWOULDBLOCK:
 		scnprintf(buf, size, "step %s: %c can't be held at %s: interrupts are off",

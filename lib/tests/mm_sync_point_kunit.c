@@ -38,7 +38,9 @@ struct fixture {
 	struct mm_sync_step steps[MAX_STEPS];
 	struct thread threads[MM_SYNC_MAX_ACTORS];
 	struct completion never;
+	struct completion away;
 	spinlock_t lock;		/* what locks() takes */
+	struct rw_semaphore sem;	/* and reads_sem() and writes_sem() */
 	struct folio folios[2];
 	unsigned long gp;
 	bool gp_ended;
@@ -99,6 +101,31 @@ static void locks(struct fixture *fixture)
 	mm_sync_point(TEST_1, NULL);
 	spin_unlock(&fixture->lock);
 	mm_sync_point(TEST_2, NULL);
+}
+
+/* What down_read() and down_write() do themselves, as the hook is in there */
+static void reads_sem(struct fixture *fixture)
+{
+	down_read(&fixture->sem);
+	mm_sync_point(TEST_1, NULL);
+	up_read(&fixture->sem);
+	mm_sync_point(TEST_2, NULL);
+}
+
+static void writes_sem(struct fixture *fixture)
+{
+	down_write(&fixture->sem);
+	mm_sync_point(TEST_1, NULL);
+	up_write(&fixture->sem);
+	mm_sync_point(TEST_2, NULL);
+}
+
+/* As an actor does that has gone to user space */
+static void stays_away(struct fixture *fixture)
+{
+	complete(&fixture->away);
+	wait_for_completion(&fixture->never);
+	mm_sync_point(TEST_1, NULL);
 }
 
 static void lock_folio(struct folio *folio)
@@ -320,6 +347,55 @@ static void waits_for_lock(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fixture->run.events[1].lock, MM_SYNC_PTL);
 	expect_event(fixture, 2, 0, MM_SYNC_KIND_STOP, MM_SYNC_TEST_2);
 	expect_event(fixture, 3, 1, MM_SYNC_KIND_STOP, MM_SYNC_TEST_1);
+}
+
+/* Readers do not wait for readers, but for a writer, and a writer for all */
+static void waits_for_rwsem(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+
+	add_thread(fixture, reads_sem);
+	add_thread(fixture, reads_sem);
+	add_thread(fixture, writes_sem);
+	add_step(fixture, 0, MM_SYNC_TEST_1);
+	add_step(fixture, 1, MM_SYNC_TEST_1);
+	add_step(fixture, 2, MM_SYNC_WAIT);
+	add_step(fixture, 0, MM_SYNC_END);
+	add_step(fixture, 1, MM_SYNC_TEST_2);
+	add_step(fixture, 2, MM_SYNC_TEST_1);
+	add_step(fixture, 1, MM_SYNC_END);
+	KUNIT_EXPECT_EQ(test, run_all(fixture), 0);
+	expect_event(fixture, 2, 2, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT);
+	KUNIT_EXPECT_EQ(test, fixture->run.events[2].lock, MM_SYNC_RWSEM);
+
+	memset(&fixture->run, 0, sizeof(fixture->run));
+	fixture->run.steps = fixture->steps;
+	add_thread(fixture, writes_sem);
+	add_thread(fixture, reads_sem);
+	add_step(fixture, 0, MM_SYNC_TEST_1);
+	add_step(fixture, 1, MM_SYNC_WAIT);
+	add_step(fixture, 0, MM_SYNC_TEST_2);
+	add_step(fixture, 1, MM_SYNC_TEST_1);
+	KUNIT_EXPECT_EQ(test, run_all(fixture), 0);
+	expect_event(fixture, 1, 1, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT);
+	expect_event(fixture, 3, 1, MM_SYNC_KIND_STOP, MM_SYNC_TEST_1);
+}
+
+static void starts_itself(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+
+	fixture->run.starts_itself = true;
+	add_thread(fixture, two_points);
+	add_thread(fixture, one_point);
+	add_step(fixture, 1, MM_SYNC_TEST_1);
+	add_step(fixture, 0, MM_SYNC_END);
+	create_threads(fixture);
+	KUNIT_EXPECT_EQ(test, mm_sync_wait(&fixture->run), 0);
+	KUNIT_EXPECT_EQ(test, mm_sync_abandon(&fixture->run), 0);
+	stop_threads(fixture);
+	expect_event(fixture, 0, 1, MM_SYNC_KIND_STOP, MM_SYNC_TEST_1);
+	expect_event(fixture, 3, 0, MM_SYNC_KIND_END, MM_SYNC_END);
 }
 
 static void holds_rcu_reader(struct kunit *test)
@@ -572,6 +648,26 @@ static void one_run_at_a_time(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, finish(fixture), 0);
 }
 
+/* Nobody waits for the actor that is away, and it is none any more when it comes back */
+static void abandoned(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+
+	fixture->run.starts_itself = true;
+	fixture->run.stall_ms = 10 * MSEC_PER_SEC;
+	add_thread(fixture, two_points);
+	add_thread(fixture, stays_away);
+	add_step(fixture, 0, MM_SYNC_TEST_1);
+	add_step(fixture, 1, MM_SYNC_TEST_1);
+	create_threads(fixture);
+	wait_for_completion(&fixture->away);
+	KUNIT_EXPECT_EQ(test, mm_sync_abandon(&fixture->run), -ECANCELED);
+	complete(&fixture->never);
+	stop_threads(fixture);
+	KUNIT_EXPECT_EQ(test, fixture->run.nr_events, 1);
+	expect_error(fixture, -ECANCELED, 0, 1);
+}
+
 /* The kernel dies of it, having printed the schedule */
 static void actor_oopses(struct kunit *test)
 {
@@ -600,6 +696,8 @@ static int fixture_init(struct kunit *test)
 	/* The actors are to be on one CPU */
 	set_cpus_allowed_ptr(current, cpumask_of(raw_smp_processor_id()));
 	init_completion(&fixture->never);
+	init_completion(&fixture->away);
+	init_rwsem(&fixture->sem);
 	spin_lock_init(&fixture->lock);
 	return 0;
 }
@@ -616,6 +714,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(follows_schedule),
 	KUNIT_CASE(follows_one_folio),
 	KUNIT_CASE(waits_for_lock),
+	KUNIT_CASE(waits_for_rwsem),
+	KUNIT_CASE(starts_itself),
 	KUNIT_CASE(holds_rcu_reader),
 	KUNIT_CASE(bystander_passes),
 	KUNIT_CASE(point_not_on_the_way),
@@ -632,6 +732,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(never_started),
 	KUNIT_CASE(several_rounds),
 	KUNIT_CASE(one_run_at_a_time),
+	KUNIT_CASE(abandoned),
 	KUNIT_CASE(actor_oopses),
 	{}
 };

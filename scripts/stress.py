@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Everything at once: random system calls, short of memory, for as long as one wants to wait."""
+
+import math
+import os
+import re
+import time
+
+import build
+import checks
+import guest
+import judge
+from stage import ROOT, Fail, logfile, stage
+
+TEST = "folio_stress"
+KERNELS = ["stock", "mm", "mm+tcp"]
+DEBUG = ["none", "kasan", "locking"]
+FRAGMENT = os.path.join(ROOT, "scripts", "stress.config")
+# Two nodes; more memory than the selftests have, as KASAN takes some of it.
+MACHINE = ["-m", "2G", "-smp", "2,sockets=2",
+           "-object", "memory-backend-ram,id=m0,size=1G",
+           "-object", "memory-backend-ram,id=m1,size=1G",
+           "-numa", "node,nodeid=0,cpus=0,memdev=m0", "-numa", "node,nodeid=1,cpus=1,memdev=m1"]
+LONGEST = 7 * 24 * 60       # minutes
+MORE_TIME = 600             # seconds, to boot, to come to rest, and to look for what is left
+MAX_SEED = 2 ** 32 - 1
+SAY_EVERY = 30              # seconds, off a terminal
+
+PROGRESS = re.compile(r"# progress: (.*)")
+RATE = re.compile(r"^# rate: (\w+)\.(\w+) (\d+) ([\d.]+)$", re.M)
+NOT_JOINED = re.compile(r"^# not joined: (.*)$", re.M)
+# What tells more than the table: why a check failed, what is left, the guest's own verdict.
+TELLING = re.compile(r"^(?:not ok .*|# (?:left|move_pages|tcp|verdict): .*|Bail out! .*)$", re.M)
+
+
+def minutes(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= LONGEST:
+        raise Fail(f"--minutes {text}: say for how many minutes, such as 0.5 or 10, at most "
+                   f"{LONGEST} (a week)")
+    return value
+
+
+def seed(text):
+    if not re.fullmatch(r"\d+", text) or int(text) > MAX_SEED:
+        raise Fail(f"--seed {text}: say a number from 0 to {MAX_SEED}, as a run printed it")
+    return int(text)
+
+
+def one_of(option, known):
+    def check(text):
+        if text not in known:
+            raise Fail(f"--{option} {text}: there are {', '.join(known)}")
+        return text
+    return check
+
+
+def arguments(parser):
+    """Those of ./run stress."""
+    parser.add_argument("--minutes", type=minutes, default=1)
+    parser.add_argument("--seed", type=seed)
+    parser.add_argument("--on", type=one_of("on", KERNELS), default=KERNELS[-1])
+    parser.add_argument("--debug", type=one_of("debug", DEBUG), default=DEBUG[0])
+
+
+def command(args):
+    """What does the same again."""
+    debug = "" if args.debug == DEBUG[0] else f" --debug {args.debug}"
+    on = "" if args.on == KERNELS[-1] else f" --on {args.on}"
+    return f"./run stress --minutes {args.minutes:g} --seed {args.seed}{on}{debug}"
+
+
+def progress(this):
+    """What a line of the test comes to, for Stage.progress(), which is to show it soon."""
+    def told(line):
+        match = PROGRESS.match(line)
+        if match and time.monotonic() - this.reported >= SAY_EVERY:
+            this.reported = -math.inf
+        return match and match[1].strip()
+    return told
+
+
+def rates(text):
+    """{actor: {group: operations per second}}, in the order of the test."""
+    found = {}
+    for group, actor, _, rate in RATE.findall(text):
+        found.setdefault(actor, {})[group] = float(rate)
+    return found
+
+
+def table(found):
+    """One line an actor, one column a group of them; only the columns that say something."""
+    columns = list(dict.fromkeys(group for row in found.values() for group in row))
+    width = max(map(len, found)) + 2
+    lines = ["actions/s".ljust(width) + "".join(group.rjust(14) for group in columns)]
+    for actor, row in found.items():
+        lines.append(actor.ljust(width) + "".join(
+            (f"{row[group]:.1f}" if group in row else "").rjust(14) for group in columns).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def image_of(base, commit, args, name):
+    """Its kernel, with a folder of objects for each way to debug."""
+    more, folder = [FRAGMENT], "x86_64-stress"
+    if args.debug != DEBUG[0]:
+        more.append(os.path.join(ROOT, "scripts", f"debug-{args.debug}.config"))
+        folder += f"-{args.debug}"
+    return build.kernel(base, commit[args.on], name, folder, more)
+
+
+def judged(tally, args, text, rerun):
+    """Count what the test printed; return its rates."""
+    where = f"stress on {args.on}"
+    if "Bail out!" in text:
+        raise Fail(f"the test gave up: {re.search('Bail out! (.*)', text)[1]}")
+    results, _ = judge.tap(text)
+    want = {name: verdict for name, verdict in judge.load("selftests", KERNELS)[args.on].items()
+            if name.startswith(f"{TEST}.")}
+    tally.add(where, results, want, rerun)
+    for reason in NOT_JOINED.findall(text):
+        tally.check(False, f"{where}: did not take part: {reason}", rerun)
+    found = rates(text)
+    tally.check(found, f"{where}: no rate was printed", rerun)
+    return found
+
+
+def stress(base, tally, commit, args):
+    """Run the test in a guest, and judge what it and the kernel printed."""
+    if args.seed is None:
+        args.seed = int(time.time()) & MAX_SEED
+    rerun = command(args)
+    name = "-".join(["stress", args.on] + [args.debug] * (args.debug != DEBUG[0]))
+    image = image_of(base, commit, args, name)
+    initrd = guest.initramfs(base, build.selftests(base, commit[KERNELS[-1]]))
+    seconds = math.ceil(args.minutes * 60)
+    console, tests = logfile(f"{name}.console"), logfile(f"{name}.tap")
+    found = {}
+    try:
+        with stage(f"{name}, {args.minutes:g} min, seed {args.seed}") as this:
+            guest.boot(image, initrd, name, f"kunit.enable=0 lab.test={TEST} "
+                       f"lab.args=-t,{seconds},-s,{args.seed}", seconds + MORE_TIME, MACHINE,
+                       progress(this))
+        found = judged(tally, args, checks.read(tests), rerun)
+    except Fail as failure:
+        tally.check(False, f"{name}: {failure}", f"{rerun}, then read {console} and {tests}")
+    checks.console_is_clean(base, tally, name, console, rerun)
+    print(f"\n{table(found)}" if found else "")
+    print("\n".join(TELLING.findall(checks.read(tests))))
+    print(f"the same load again: {rerun}")

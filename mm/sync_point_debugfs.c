@@ -334,16 +334,6 @@ static ssize_t join_write(struct file *file, const char __user *buf, size_t len,
 	return err ?: len;
 }
 
-static void leave(struct joined *joined)
-{
-	if (!joined->armed)
-		return;
-	mm_sync_leave(&joined->armed->run);
-	put_armed(joined->armed);
-	joined->armed = NULL;
-	WRITE_ONCE(joined->task, NULL);
-}
-
 static int join_flush(struct file *file, fl_owner_t id)
 {
 	struct joined *joined = file->private_data;
@@ -351,7 +341,10 @@ static int join_flush(struct file *file, fl_owner_t id)
 	if (READ_ONCE(joined->task) != current)
 		return 0;
 	guard(mutex)(&joined->lock);
-	leave(joined);
+	mm_sync_leave(&joined->armed->run);
+	put_armed(joined->armed);
+	joined->armed = NULL;
+	WRITE_ONCE(joined->task, NULL);
 	return 0;
 }
 
@@ -359,7 +352,8 @@ static int join_release(struct inode *inode, struct file *file)
 {
 	struct joined *joined = file->private_data;
 
-	leave(joined);
+	/* Set if the actor was another thread: it is none to mm_sync_leave() for */
+	put_armed(joined->armed);
 	kfree(joined);
 	return 0;
 }

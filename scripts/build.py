@@ -13,7 +13,8 @@ FRAGMENT = os.path.join(ROOT, "scripts", "x86_64.config")
 # What the lab's kernels have in addition, if the tree is that far.
 LAB_FRAGMENT = os.path.join(ROOT, "scripts", "lab.config")
 LAB_SOURCE = "mm/sync_point_debugfs.c"
-SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point")
+SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point",
+             "folio_stress")
 # What the KUnit suites ask for, in trees that have them.
 KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")
 # What a kernel image does not depend on.

@@ -171,7 +171,8 @@ def check_guard(guard, known):
 
 def guards():
     """{name: Mutant} of the lab."""
-    known = {name: guard for name, guard in series.guards().items() if guard.on == "lab"}
+    known = {name: guard for name, guard in series.guards().items()
+             if guard.on == "lab" and guard.where == "uml"}
     return {name: check_guard(guard, known) for name, guard in known.items()}
 
 

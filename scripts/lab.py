@@ -103,6 +103,7 @@ def cmd_test(base, args):
     race.oops(base, tally, commit)
     sched.mistakes(base, tally, tests)
     sched.without(base, tally, images[commit[PATCHED]], initrd, PATCHED)
+    stress.smoke(base, tally, images[commit[PATCHED]], initrd, PATCHED)
     sched.selftests(base, tally, commit, initrd)
     for name in with_checks():
         mutant(base, tally, commit, name, initrd)
@@ -112,6 +113,7 @@ def cmd_test(base, args):
                   judge.load("kunit", judge.KUNITS)["kunit.py-x86_64"], "./run test --all")
         for checker in ("locking", "kasan"):
             race.debugged(base, tally, commit, checker)
+            stress.stress(base, tally, commit, stress.with_checker(checker))
     return tally.verdict()
 
 
@@ -137,8 +139,11 @@ def mutant(base, tally, commit, name, initrd):
     log = f"mutant-{name}"
     if guard.where == "qemu":
         image = build.kernel(base, mutated, log)
-        seen, _ = checks.boot(base, judge.Tally(), image, initrd, log, dies=bool(guard.dies))
-        seen.update(checks.kunit_of_console(base, log))
+        append = f"kunit.enable=0 lab.test={sched.INTERFACE}" if guard.on == "lab" else ""
+        seen, _ = checks.boot(base, judge.Tally(), image, initrd, log, append,
+                              dies=bool(guard.dies))
+        if not append:
+            seen.update(checks.kunit_of_console(base, log))
     else:
         base.checkout(mutated)
         with stage(f"KUnit under UML: {log}"):

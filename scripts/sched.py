@@ -19,7 +19,8 @@ CATEGORY = "sync_point"         # of run_vmtests.sh
 NEEDED = "CONFIG_MM_SYNC_POINTS_DEBUGFS"     # says a test that skips
 COLUMNS = list(race.KERNELS)
 # The tests that there are, and what each takes.
-ARGUMENTS = {TEST: f"{FOLDER}/*.sched", "mm_sync_point": ""}
+INTERFACE = "mm_sync_point"     # tests the files in debugfs
+ARGUMENTS = {TEST: f"{FOLDER}/*.sched", INTERFACE: ""}
 
 
 def is_file(argument):

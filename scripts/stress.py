@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Everything at once: random system calls, short of memory, for as long as one wants to wait."""
 
+import argparse
 import math
 import os
 import re
@@ -22,6 +23,7 @@ MACHINE = ["-m", "2G", "-smp", "2,sockets=2",
            "-object", "memory-backend-ram,id=m1,size=1G",
            "-numa", "node,nodeid=0,cpus=0,memdev=m0", "-numa", "node,nodeid=1,cpus=1,memdev=m1"]
 LONGEST = 7 * 24 * 60       # minutes
+SMOKE = 10                  # seconds, as a part of ./run test
 MORE_TIME = 600             # seconds, to boot, to come to rest, and to look for what is left
 MAX_SEED = 2 ** 32 - 1
 SAY_EVERY = 30              # seconds, off a terminal
@@ -64,6 +66,13 @@ def arguments(parser):
     parser.add_argument("--seed", type=seed)
     parser.add_argument("--on", type=one_of("on", KERNELS), default=KERNELS[-1])
     parser.add_argument("--debug", type=one_of("debug", DEBUG), default=DEBUG[0])
+
+
+def with_checker(checker):
+    """The arguments of a run that is a part of ./run test --all."""
+    parser = argparse.ArgumentParser()
+    arguments(parser)
+    return parser.parse_args(["--minutes", "2", "--debug", checker])
 
 
 def command(args):
@@ -111,16 +120,14 @@ def image_of(base, commit, args, name):
     return build.kernel(base, commit[args.on], name, folder, more)
 
 
-def judged(tally, args, text, rerun):
-    """Count what the test printed; return its rates."""
-    where = f"stress on {args.on}"
+def judged(tally, on, text, rerun, whole=True):
+    """Count what the test printed; return its rates.  whole: everything is to take part."""
+    where = f"stress on {on}"
     if "Bail out!" in text:
         raise Fail(f"the test gave up: {re.search('Bail out! (.*)', text)[1]}")
     results, _ = judge.tap(text)
-    want = {name: verdict for name, verdict in judge.load("selftests", KERNELS)[args.on].items()
-            if name.startswith(f"{TEST}.")}
-    tally.add(where, results, want, rerun)
-    for reason in NOT_JOINED.findall(text):
+    tally.add(where, results, judge.load("stress", KERNELS)[on], rerun)
+    for reason in NOT_JOINED.findall(text) if whole else ():
         tally.check(False, f"{where}: did not take part: {reason}", rerun)
     found = rates(text)
     tally.check(found, f"{where}: no rate was printed", rerun)
@@ -134,7 +141,7 @@ def stress(base, tally, commit, args):
     rerun = command(args)
     name = "-".join(["stress", args.on] + [args.debug] * (args.debug != DEBUG[0]))
     image = image_of(base, commit, args, name)
-    initrd = guest.initramfs(base, build.selftests(base, commit[KERNELS[-1]]))
+    initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
     seconds = math.ceil(args.minutes * 60)
     console, tests = logfile(f"{name}.console"), logfile(f"{name}.tap")
     found = {}
@@ -143,10 +150,18 @@ def stress(base, tally, commit, args):
             guest.boot(image, initrd, name, f"kunit.enable=0 lab.test={TEST} "
                        f"lab.args=-t,{seconds},-s,{args.seed}", seconds + MORE_TIME, MACHINE,
                        progress(this))
-        found = judged(tally, args, checks.read(tests), rerun)
+        found = judged(tally, args.on, checks.read(tests), rerun)
     except Fail as failure:
         tally.check(False, f"{name}: {failure}", f"{rerun}, then read {console} and {tests}")
     checks.console_is_clean(base, tally, name, console, rerun)
     print(f"\n{table(found)}" if found else "")
     print("\n".join(TELLING.findall(checks.read(tests))))
     print(f"the same load again: {rerun}")
+
+
+def smoke(base, tally, image, initrd, on):
+    """A few seconds of it on a kernel that has not all of the configuration."""
+    log, rerun = f"stress-smoke-{on}", f"./run stress --minutes 0.2 --on {on}"
+    checks.boot(base, tally, image, initrd, log, f"kunit.enable=0 lab.test={TEST} "
+                f"lab.args=-t,{SMOKE},-s,1", rerun=rerun)
+    judged(tally, on, checks.read(logfile(f"{log}.tap")), rerun, whole=False)

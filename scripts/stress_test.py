@@ -22,8 +22,7 @@ ok 1 folio_stress.reads
 not ok 2 folio_stress.tcp_no_orphan #  3 times: pfn 0x1234 flags 0x1 was mapped
 # verdict: 1 of 2 checks hold, 1218 operations in 60 s, seed 7
 """
-WANT = {"stock": {"folio_stress.reads": "pass", "folio_stress.tcp_no_orphan": "fail",
-                  "folio_orphan.unprivileged": "pass"},
+WANT = {"stock": {"folio_stress.reads": "pass", "folio_stress.tcp_no_orphan": "fail"},
         "mm+tcp": {"folio_stress.reads": "pass", "folio_stress.tcp_no_orphan": "pass"}}
 
 
@@ -57,7 +56,7 @@ class Output(unittest.TestCase):
     def judged(self, text, on="stock"):
         tally = judge.Tally()
         with mock.patch("judge.load", return_value=WANT):
-            found = stress.judged(tally, parsed("--on", on), text, "again")
+            found = stress.judged(tally, on, text, "again")
         return tally, found
 
     def test_rates(self):

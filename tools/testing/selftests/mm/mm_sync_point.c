@@ -485,19 +485,19 @@ static void kill_at_step(struct __test_metadata *_metadata, struct lab *lab,
 	ended = state_has(lab, text);
 
 	kill(victim < 0 ? pid : lab->pids[victim], SIGKILL);
-	EXPECT_TRUE(ended || comes_to(lab, victim < 0 ? "no run" : "given up"))
+	ASSERT_TRUE(ended || comes_to(lab, victim < 0 ? "no run" : "given up"))
 		TH_LOG("killed at step %d: %s", nr, lab->text);
 	if (victim != THREADS) {
 		/* Those that are held go on by themselves. */
-		EXPECT_TRUE(ended || (is_gone(lab->pids[0]) && is_gone(lab->pids[1])))
+		ASSERT_TRUE(ended || (is_gone(lab->pids[0]) && is_gone(lab->pids[1])))
 			TH_LOG("killed at step %d: an actor is still there", nr);
 		kill(lab->pids[2], SIGKILL);
-		EXPECT_TRUE(is_gone(lab->pids[2]));
+		ASSERT_TRUE(is_gone(lab->pids[2]));
 		kill(pid, SIGKILL);
-		EXPECT_TRUE(is_gone(lab->pids[0]) && is_gone(lab->pids[1]));
+		ASSERT_TRUE(is_gone(lab->pids[0]) && is_gone(lab->pids[1]));
 	}
-	EXPECT_TRUE(is_gone(pid)) TH_LOG("killed at step %d: it is still there", nr);
-	EXPECT_TRUE(good_run(lab)) TH_LOG("killed at step %d: no run works any more", nr);
+	ASSERT_TRUE(is_gone(pid)) TH_LOG("killed at step %d: it is still there", nr);
+	ASSERT_TRUE(good_run(lab)) TH_LOG("killed at step %d: no run works any more", nr);
 }
 
 static void kill_at_every_step(struct __test_metadata *_metadata,

@@ -961,7 +961,8 @@ static void find_folder(void)
 		skip("no mount namespace: %s", strerror(errno));
 	if (mount("folio_sched", run.folder, run.variant & BIT(TMPFS) ? "tmpfs" : "ramfs", 0,
 		  run.variant & BIT(RAMFS) ? "" : large ? "huge=within_size" : "") < 0)
-		skip("can't mount a tmpfs or ramfs (huge=within_size: %d): %s", large, strerror(errno));
+		skip("no mount of tmpfs or ramfs (huge=within_size: %d): %s", large,
+		     strerror(errno));
 }
 
 static bool page_is_large(char *addr)

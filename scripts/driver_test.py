@@ -31,6 +31,11 @@ ok 1 lru
 
 
 class Tap(unittest.TestCase):
+    def test_skip_of_a_test_with_arguments(self):
+        results, reasons = judge.tap("1..2\nok 1 sched a.sched b.sched # SKIP\nok 2 other c\n")
+        self.assertEqual(results, {"sched": "skip", "other": "pass"})
+        self.assertEqual(reasons, {"sched": ""})
+
     def test_good(self):
         results, reasons = judge.tap(GOOD)
         self.assertEqual(results, {"lru.isolate": "pass", "lru.orphan": "skip", "lru": "pass"})

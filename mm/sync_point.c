@@ -14,7 +14,9 @@
  * is an actor that spins for a lock without mm_sync_lock(), if a held actor has
  * that lock: that CPU is lost, and the schedule on the console is all there is.
  * Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
- * have it; pmd_lock() does not.
+ * have it.  pmd_lock() does not, nor do a fault on a PTE that is present, fork()
+ * and mremap(): no actor may do these to a page table that another one may be
+ * held in.  Nor may a bystander on the actors' CPU.
  */
 #include <linux/cleanup.h>
 #include <linux/delay.h>
@@ -244,11 +246,13 @@ static void record(struct mm_sync_run *run, struct mm_sync_actor *me,
 		return;
 	}
 	event = run->events + run->nr_events++;
-	event->actor = index;
-	event->kind = kind;
-	event->lock = kind == MM_SYNC_KIND_WAIT ? me->wait.type : 0;
-	event->point = point;
-	event->state = *state;
+	*event = (struct mm_sync_event) {
+		.actor = index,
+		.kind = kind,
+		.lock = kind == MM_SYNC_KIND_WAIT ? me->wait.type : 0,
+		.point = point,
+		.state = *state,
+	};
 
 	if (!step || step->actor != index)
 		return;
@@ -355,9 +359,18 @@ static bool is_under_test(struct mm_sync_run *run, struct folio *folio)
 	return folio == run->folio;
 }
 
+/* Reclaim, a batch that is drained elsewhere: the page is nobody's to look at */
+static void freed_by_bystander(const struct folio *folio)
+{
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	if (sync.run && sync.run->once && sync.run->folio == folio)
+		sync.run->freed = true;
+}
+
 /*
- * All of the run is looked at under sync.lock, and only as long as it is this
- * task's turn: whoever ends the run takes that away first.
+ * All of the run is looked at under sync.lock, and only while it is this task's
+ * turn, or it is held: whoever ends the run takes the turn away, and waits until
+ * nobody is held.
  */
 void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 {
@@ -370,6 +383,8 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 
 	if (READ_ONCE(sync.turn) != current || !in_task()) {
 		atomic_long_inc(&bystanders);
+		if (mm_sync_is_free(point))
+			freed_by_bystander(folio);
 		return;
 	}
 
@@ -484,7 +499,8 @@ static void wait_for_lock(struct mm_sync_wait *wait)
 	}
 	open = !run || run->open;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
-	if (open)
+	/* Those that take an rw_semaphore sleep by themselves, in a queue */
+	if (open && wait->type <= MM_SYNC_FOLIO_LOCK)
 		wait_politely(wait);
 }
 
@@ -937,11 +953,12 @@ static bool anybody_held(const struct mm_sync_run *run)
  * @run: The run.
  *
  * Those that have not left yet go on as if there had been no run: nobody waits
- * for them, as they may be in user space.  @run must not be freed before they
- * have called mm_sync_leave() all the same.
+ * for them, as they may be in user space.  They may still call mm_sync_leave();
+ * @run must not be freed before nobody does any more.
  *
  * Context: May sleep.  No actor.
- * Return: @run->err, which is %-ECANCELED if there were such actors.
+ * Return: @run->err; if there was none before, and there were such actors,
+ * %-ECANCELED.
  */
 int mm_sync_abandon(struct mm_sync_run *run)
 {

@@ -10,7 +10,8 @@
  *	join		a thread writes the number of an actor, as which it joins
  *			the run: the write returns when it is its turn.  It writes
  *			"done N" after the Nth thing it has to do, which is where it
- *			can be held in user space, and closes the file to leave
+ *			can be held in user space, and closes the file to leave,
+ *			which it has to do before it ends
  *	state		how far the run is, and why it was given up
  *	trace		what has happened, an event a line
  *
@@ -26,6 +27,7 @@
 #include <linux/fs.h>
 #include <linux/init.h>
 #include <linux/kref.h>
+#include <linux/magic.h>
 #include <linux/mm_sync_point.h>
 #include <linux/mutex.h>
 #include <linux/pagemap.h>
@@ -38,7 +40,8 @@
 
 #define MAX_TEXT	SZ_16K
 #define MAX_STEPS	128
-#define MAX_STALL_MS	(60 * MSEC_PER_SEC)
+/* Actors may be held within RCU: less than it takes for a stall to be reported */
+#define MAX_STALL_MS	(10 * MSEC_PER_SEC)
 
 /* A run, and what it needs: whoever joined may be around for longer than it */
 struct armed {
@@ -58,7 +61,7 @@ struct joined {
 static struct {
 	struct mutex lock;	/* for all of this */
 	bool open;		/* "schedule", for writing */
-	fl_owner_t owner;	/* who did it */
+	fl_owner_t owner;	/* who armed the run */
 	struct armed *armed;
 	unsigned int bad_line;	/* of what was written last */
 } front = {
@@ -115,6 +118,14 @@ static int next_point(char **line, struct mm_sync_step *step)
 	return -EINVAL;
 }
 
+/* Not those in debugfs: a run that holds its own file open would never end */
+static bool is_usable(const struct file *file)
+{
+	const struct inode *inode = file_inode(file);
+
+	return S_ISREG(inode->i_mode) && inode->i_sb->s_magic != DEBUGFS_MAGIC;
+}
+
 /*
  * One of
  *
@@ -136,7 +147,7 @@ static int parse_line(struct armed *armed, char *line)
 		err = next_number(&line, INT_MAX, &number);
 		if (!err)
 			armed->file = fget(number);
-		if (!err && (!armed->file || !S_ISREG(file_inode(armed->file)->i_mode)))
+		if (!err && !(armed->file && is_usable(armed->file)))
 			err = -EBADF;
 		if (!err)
 			err = next_number(&line, UINT_MAX, &number);
@@ -215,6 +226,7 @@ static ssize_t schedule_write(struct file *file, const char __user *buf, size_t 
 	err = parse(armed, text, &front.bad_line) ?: arm(armed);
 	if (err)
 		return err;
+	front.owner = current->files;
 	front.armed = no_free_ptr(armed);
 	return len;
 }
@@ -227,7 +239,6 @@ static int schedule_open(struct inode *inode, struct file *file)
 	if (front.open)
 		return -EBUSY;
 	front.open = true;
-	front.owner = current->files;
 	return nonseekable_open(inode, file);
 }
 

@@ -455,7 +455,7 @@ static void own_run(struct lab *lab, int nr, int victim)
 
 	/* Should the test fail */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	fd = arm(lab, 3, nr, "step 2 USER_1\nstall 60000\n");
+	fd = arm(lab, 3, nr, "step 2 USER_1\nstall 10000\n");
 	if (fd < 0)
 		_exit(KSFT_FAIL);
 	if (victim == THREADS)
@@ -533,6 +533,7 @@ TEST_F_TIMEOUT(mm_sync, killed_truncator, 120)
 
 #define FILE_FD		100	/* lab->file in what follows */
 #define PIPE_FD		101
+#define STATE_FD	102
 #define HEAD		"actors 2\nfolio 100 5\n"
 
 static const char * const bad_schedules[] = {
@@ -546,6 +547,7 @@ static const char * const bad_schedules[] = {
 	"actors 2\nfolio 100 x\n", "actors 2\nfolio 100 -1\n", "actors 2\nfolio 100 5 5\n",
 	"actors 2\nfolio 100 4294967296\n", "actors 2\nfolio x 5\n", "actors 2\nfolio -1 5\n",
 	"actors 2\nfolio 4294967295 5\n", "actors 2\nfolio 99 5\n", "actors 2\nfolio 101 5\n",
+	"actors 2\nfolio 102 5\n",
 	HEAD "folio 100 5\n", HEAD "folio 100 6\n",
 	HEAD "stall", HEAD "stall ", HEAD "stall x\n", HEAD "stall -1\n", HEAD "stall 60001\n",
 	HEAD "stall 100 100\n", HEAD "stall 100\nstall 100\n",
@@ -592,6 +594,7 @@ static void open_some_files(struct __test_metadata *_metadata, struct lab *lab)
 	ASSERT_EQ(dup2(lab->file, FILE_FD), FILE_FD);
 	ASSERT_EQ(pipe(fds), 0);
 	ASSERT_EQ(dup2(fds[0], PIPE_FD), PIPE_FD);
+	ASSERT_EQ(dup2(open(MM_SYNC "state", O_RDONLY), STATE_FD), STATE_FD);
 	close(99);
 }
 
@@ -642,7 +645,7 @@ TEST_F(mm_sync, malformed_join)
 	int nr = 0;
 
 	for (int armed = 0; armed < 2; armed++) {
-		int schedule = armed ? arm(lab, 3, 1, "stall 60000\n") : -1;
+		int schedule = armed ? arm(lab, 3, 1, "stall 10000\n") : -1;
 		int fd = open(MM_SYNC "join", O_WRONLY);
 
 		ASSERT_GE(fd, 0);

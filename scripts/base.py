@@ -139,26 +139,33 @@ def debian_versions(apt, package):
             for version in sorted(found, key=functools.cmp_to_key(compare), reverse=True)]
 
 
-def newer_tool(package):
-    """The newest version of a tool that Debian 12 has too old, run with the libc it needs."""
+def newer_tool(package, command=None, libraries=("libc6",), options=""):
+    """The newest version of a tool that Debian 12 has too old or not at all.
+
+    It runs with the libraries it needs.  {} in options: where the package is unpacked.
+    """
+    command = command or package
     folder = os.path.join(OUT, "tools", package)
-    wrapper = os.path.join(folder, "run")
+    wrapper = os.path.join(folder, "bin", command)
     if os.path.exists(wrapper):
         return wrapper
-    with stage(f"fetch a newer {package}") as this:
+    with stage(f"fetch a newer {command}") as this:
         apt = apt_environment()
         _, log = run(["apt-get", "update"], "apt-update.log", env=apt, check=False)
         if not debian_versions(apt, package):
-            raise Fail(f"no {package} to be had from Debian, is the network up? (apt's words: {log})")
+            raise Fail(f"no {package} to be had from Debian, is the network up? "
+                       f"(apt's words: {log})")
         shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        run(["apt-get", "download", package, "libc6"], f"fetch-{package}.log", cwd=folder, env=apt)
-        for deb in os.listdir(folder):
-            run(["dpkg-deb", "--extract", os.path.join(folder, deb), folder], "unpack.log")
+        os.makedirs(os.path.dirname(wrapper))
+        run(["apt-get", "download", package, *libraries], f"fetch-{package}.log", cwd=folder,
+            env=apt)
+        for deb in sorted(os.listdir(folder)):
+            if deb.endswith(".deb"):
+                run(["dpkg-deb", "--extract", os.path.join(folder, deb), folder], "unpack.log")
         lib = os.path.join(folder, "usr/lib/x86_64-linux-gnu")
         with open(wrapper + ".new", "w") as out:
             out.write(f'#!/bin/sh\nexec "{lib}/ld-linux-x86-64.so.2" --library-path "{lib}" '
-                      f'"{folder}/usr/bin/{package}" "$@"\n')
+                      f'"{folder}/usr/bin/{command}" {options.format(folder)} "$@"\n')
         os.chmod(wrapper + ".new", 0o755)
         os.rename(wrapper + ".new", wrapper)
         this.note = "{} in {}".format(*debian_versions(apt, package)[0])

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import sys
 import unittest
 
@@ -21,8 +22,8 @@ from stage import ROOT, Fail, logfile, output, run, stage
 CHECKPATCH = ["--strict", "--no-signoff", "--show-types", "--ignore=UNKNOWN_COMMIT_ID"]
 # Some messages have their line number in the code.
 NO_LINES = "KCFLAGS=-D__LINE__=0 -Wno-builtin-macro-redefined"
-# Debian's python3 has the modules that checkpatch's helpers import.
-CHECKPATCH_ENV = {"PATH": "/usr/bin:" + os.environ["PATH"]}
+# Debian's python3 has the modules that checkpatch's helpers and Sphinx import.
+SYSTEM_PYTHON = {"PATH": "/usr/bin:" + os.environ["PATH"]}
 
 
 def driver(base, tally):
@@ -75,12 +76,128 @@ def style(base, tally):
                 log = f"checkpatch-{name}-{mail}.log"
                 status, path = run(["perl", "scripts/checkpatch.pl", *CHECKPATCH,
                                     os.path.join(ROOT, "patches", name, mail)], log,
-                                   cwd=base.src, env=CHECKPATCH_ENV, check=False)
+                                   cwd=base.src, env=SYSTEM_PYTHON, check=False)
                 with open(path) as report:
                     tally.check(not status and "total: 0 errors, 0 warnings, 0 checks"
                                 in report.read(), f"checkpatch has complaints: {path}",
                                 "./run test")
         this.note = f"{count} mails"
+
+
+def recipients(base, tally, commit):
+    """get_maintainer.pl names the lists that each mail is for, and more people than one."""
+    base.checkout(commit["tree"])       # as whoever sends them has them applied
+    want = judge.section("recipients")
+
+    def ask(mail, *options):
+        # The base has no history to guess from.
+        return set(output(["perl", "scripts/get_maintainer.pl", "--nogit", "--nogit-fallback",
+                           "--norolestats", *options, mail], cwd=base.src).splitlines())
+    with stage("get_maintainer.pl") as this:
+        mails_of = {f"{name}/{mail[:4]}": os.path.join(ROOT, "patches", name, mail)
+                    for name in series.ALL for mail in series.committed_mails(name)
+                    if mail.endswith(".patch")}
+        for mail in sorted(mails_of.keys() | want.keys()):
+            lists = sorted(address.split("@")[0] for address in
+                           ask(mails_of[mail], "--nom", "--nor")) if mail in mails_of else None
+            tally.check(lists == want.get(mail), f"patches/{mail} would go to {lists}, expected is "
+                        f"{want.get(mail)} ([recipients] in scripts/expected.toml)", "./run test")
+            people = ask(mails_of[mail], "--nol") if mail in mails_of else ()
+            tally.check(len(people) > 1, f"get_maintainer.pl names no maintainers for {mail}",
+                        "./run test")
+        this.note = f"{len(mails_of)} mails"
+
+
+def litmus(base, tally):
+    """Each litmus test gives what its Result line says; that it gives another is found wrong."""
+    herd7 = newer_tool("herdtools7", "herd7", ("libc6", "libgmp10"),
+                       "-set-libdir {}/usr/share/herdtools7/herd")
+    env = {"PATH": f"{os.path.dirname(herd7)}:{os.environ['PATH']}", "LKMM_DESTDIR": "/",
+           "LKMM_TIMEOUT_CMD": "timeout 1m"}
+    base.checkout(base.commit)
+    work = os.path.join(base.dir, "litmus")
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(os.path.join(ROOT, "Documentation/litmus-tests/folio"), work)
+    tests = sorted(os.listdir(work))
+    with stage("litmus tests, herd7") as this:
+        for name in tests:
+            path = os.path.join(work, name)
+            with open(path) as text:
+                test = text.read()
+            result = re.search(r"^ \* Result: (Never|Sometimes|Always)$", test, re.M)
+            if not result:
+                tally.check(False, f"{name} has no Result line", "./run litmus")
+                continue
+            # Its exit status: 1 if the result is another one, more if there is none
+            status, log = run(["sh", "scripts/checklitmus.sh", path], f"litmus-{name}.log",
+                              cwd=os.path.join(base.src, "tools/memory-model"), env=env,
+                              check=False)
+            tally.check(status == 0, f"{name} is not {result[1]}: see {log}", "./run litmus")
+            wrong = os.path.join(work, "wrong-" + name)
+            with open(wrong, "w") as out:
+                out.write(test.replace(result[0], " * Result: " + ("Never" if result[1] != "Never"
+                                                                 else "Sometimes")))
+            status, log = run(["sh", "scripts/checklitmus.sh", wrong], f"litmus-wrong-{name}.log",
+                              cwd=os.path.join(base.src, "tools/memory-model"), env=env,
+                              check=False)
+            tally.check(status == 1, f"{name} with another Result line is not found wrong: see "
+                        f"{log}", "./run litmus")
+        this.note = f"{len(tests)} tests, each also with a wrong Result"
+    tally.check(bool(tests), "there is no litmus test", "./run litmus")
+
+
+def documentation(base, tally, commit):
+    """make htmldocs has nothing to say of the new pages, and makes them."""
+    said = {}
+    for state in ("stock", "tree"):
+        base.checkout(commit[state])
+        objects = os.path.join(base.dir, f"docs-{state}")
+        shutil.rmtree(objects, ignore_errors=True)
+        with stage(f"make htmldocs on {state}") as this:
+            _, log = run(["make", f"O={objects}", "htmldocs", "SPHINXDIRS=mm"],
+                         f"htmldocs-{state}.log", cwd=base.src, env=SYSTEM_PYTHON)
+            with open(log) as report:
+                said[state] = {re.sub(r":\d+:", ":", line) for line in report
+                               if re.search("warning|error", line, re.I)}
+            made = {name for _, _, names in os.walk(objects) for name in names}
+            this.note = f"{len(said[state])} complaints"
+    new = said["tree"] - said["stock"]
+    tally.check(not new, "make htmldocs complains: " + "; ".join(sorted(new)).strip(), "./run docs")
+    for page in sorted(os.listdir(os.path.join(ROOT, "Documentation/mm"))):
+        tally.check(page.replace(".rst", ".html") in made, f"make htmldocs made nothing of {page}",
+                    "./run docs")
+    with stage("folio_isolation.rst names callers and tests") as this:
+        page = read("Documentation/mm/folio_isolation.rst")
+        wanted = callers(base, commit["tree"])
+        for caller in wanted:
+            tally.check(f"   {caller}() " in page, f"folio_isolation.rst has no row for {caller}(), "
+                        "which calls folio_isolate_lru()", "./run docs")
+        tests = set(re.findall(r"\bfolio/[\w+-]+\w|\b(?:isolate|release|tcp|pageout|longterm|"
+                               r"offline)_\w+(?=[,)]| *\n)", page))
+        cases = read("lib/tests/folio_lru_kunit.c") + \
+            read("tools/testing/selftests/mm/folio_orphan.c")
+        litmus_tests = os.path.join(ROOT, "Documentation/litmus-tests")
+        for test in sorted(tests):
+            there = os.path.exists(os.path.join(litmus_tests, test + ".litmus")) or \
+                re.search(rf"(KUNIT_CASE|TEST_F)\w*\(.*\b{re.escape(test)}\b", cases)
+            tally.check(there, f"folio_isolation.rst names a test that is not there: {test}",
+                        "./run docs")
+        this.note = f"{len(wanted)} callers, {len(tests)} tests"
+    tally.check(len(wanted) > 10 and len(tests) > 10, "hardly any caller or test was found in "
+                "folio_isolation.rst", "./run docs")
+
+
+def callers(base, commit):
+    """The functions that call folio_isolate_lru(), or isolate_folio_to_list() which does."""
+    said = base.git("grep", "-hpE", r"\b(folio_isolate_lru|isolate_folio_to_list)\(folio\b",
+                    commit, "--", "mm")
+    found = re.findall(r"^(?:\S.*\b)?(\w+)\(.*[^;]$", said, re.M)
+    return sorted(set(found) - {"isolate_folio_to_list"})
+
+
+def read(path):
+    with open(os.path.join(ROOT, path)) as text:
+        return text.read()
 
 
 def git_am(base, tip, tally=None):

@@ -20,10 +20,15 @@ BADNESS = re.compile(r"page dumped because|Bad page|list_(add|del) corruption|Ke
                      r"blocked for more than|nobody cared|soft lockup|Out of memory|general protection")
 
 
-def load(section, columns):
-    """{column: {check: verdict}} of a section of scripts/expected.toml."""
+def section(name):
+    """A section of scripts/expected.toml, as it stands there."""
     with open(EXPECTED, "rb") as expected:
-        checks = tomllib.load(expected)[section]
+        return tomllib.load(expected)[name]
+
+
+def load(name, columns):
+    """{column: {check: verdict}} of a section of scripts/expected.toml."""
+    checks = section(name)
     return {column: {name: verdicts[number] for name, verdicts in checks.items()}
             for number, column in enumerate(columns)}
 

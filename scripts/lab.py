@@ -80,7 +80,10 @@ def cmd_test(base, args):
     commit = commits(base)
     gate.mails(base, tally)
     gate.style(base, tally)
+    gate.recipients(base, tally, commit)
     gate.git_am(base, commit["tree"], tally)
+    gate.litmus(base, tally)
+    gate.documentation(base, tally, commit)
 
     images = gate.every_patch_builds(base, tally)
     gate.static_checks(base, tally, commit)
@@ -279,6 +282,18 @@ def cmd_stress(base, args):
     return tally.verdict()
 
 
+def cmd_litmus(base, args):
+    tally = judge.Tally()
+    gate.litmus(base, tally)
+    return tally.verdict()
+
+
+def cmd_docs(base, args):
+    tally = judge.Tally()
+    gate.documentation(base, tally, commits(base))
+    return tally.verdict()
+
+
 def cmd_tree(base, args):
     commit = commits(base)
     tree = series.Tree(base)
@@ -318,8 +333,9 @@ def arguments():
     for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
                           ("replay", cmd_replay), ("explore", cmd_explore),
                           ("stress", cmd_stress),
-                          ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("tree", cmd_tree),
-                          ("series", cmd_series), ("shell", cmd_shell)):
+                          ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("litmus", cmd_litmus),
+                          ("docs", cmd_docs), ("tree", cmd_tree), ("series", cmd_series),
+                          ("shell", cmd_shell)):
         one = sub.add_parser(name, add_help=False)
         one.set_defaults(command=command)
         if name == "test":

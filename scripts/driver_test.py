@@ -10,6 +10,7 @@ import unittest
 from types import SimpleNamespace
 
 import base as bases
+import debugged
 import guest
 import judge
 import race
@@ -259,3 +260,48 @@ class Inputs(unittest.TestCase):
     def test_failing_command(self):
         with self.assertRaisesRegex(Fail, "exited 1"):
             run(["false"], "driver-test.log")
+
+
+class DataRaces(unittest.TestCase):
+    """Of KCSAN's reports, those about functions that the series touches are failures."""
+
+    REPORT = """[    1.0] {line}
+[    1.0] BUG: KCSAN: data-race in {first} / {second}
+[    1.0]
+[    1.0] write to 0xffff888001 of 8 bytes by task 1 on cpu 0:
+[    1.0]  folio_isolate_lru+0x1/0x2
+[    1.0] Reported by Kernel Concurrency Sanitizer on:
+[    1.0] {line}
+"""
+
+    def console(self, first, second):
+        report = self.REPORT.format(line="=" * 66, first=first, second=second)
+        return f"before\n{report}after\n"
+
+    def test_ours(self):
+        text, others = debugged.data_races(self.console("tick", "folio_isolate_lru"),
+                                           {"folio_isolate_lru"})
+        self.assertIn("BUG: KCSAN", text)
+        self.assertEqual(others, [])
+
+    def test_others(self):
+        text, others = debugged.data_races(self.console("tick", "tock"), {"folio_isolate_lru"})
+        self.assertEqual((text, others), ("before\nafter\n", ["tick / tock"]))
+
+    def test_two(self):
+        text, others = debugged.data_races(self.console("tick", "tock") + self.console("a", "b"),
+                                           {"b"})
+        self.assertIn("in a / b", text)
+        self.assertEqual(others, ["tick / tock"])
+
+    def test_touched(self):
+        diff = """@@ -3,1 +3,2 @@ bool folio_isolate_lru(struct folio *folio)
+-\treturn old(folio);
++\treturn new(folio);
+@@ -9,0 +10,4 @@ struct thing {
++static int added(int one,
++\t\t int two)
++{
++}
+"""
+        self.assertEqual(debugged.touched(diff), {"folio_isolate_lru", "added"})

@@ -11,6 +11,7 @@ import sys
 import base as bases
 import build
 import checks
+import debugged
 import explore
 import gate
 import guest
@@ -117,6 +118,8 @@ def cmd_test(base, args):
         for checker in ("locking", "kasan"):
             race.debugged(base, tally, commit, checker)
             stress.stress(base, tally, commit, stress.with_checker(checker))
+        for checker in debugged.CHECKERS:
+            debugged.debugged(base, tally, commit, checker)
     return tally.verdict()
 
 
@@ -294,6 +297,14 @@ def cmd_docs(base, args):
     return tally.verdict()
 
 
+def cmd_debugged(base, args):
+    tally = judge.Tally()
+    commit = commits(base)
+    for checker in args.checkers or debugged.CHECKERS:
+        debugged.debugged(base, tally, commit, checker)
+    return tally.verdict()
+
+
 def cmd_tree(base, args):
     commit = commits(base)
     tree = series.Tree(base)
@@ -332,7 +343,7 @@ def arguments():
     sub = parser.add_subparsers()
     for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
                           ("replay", cmd_replay), ("explore", cmd_explore),
-                          ("stress", cmd_stress),
+                          ("stress", cmd_stress), ("debugged", cmd_debugged),
                           ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("litmus", cmd_litmus),
                           ("docs", cmd_docs), ("tree", cmd_tree), ("series", cmd_series),
                           ("shell", cmd_shell)):
@@ -355,6 +366,8 @@ def arguments():
             explore.arguments(one)
         elif name == "stress":
             stress.arguments(one)
+        elif name == "debugged":
+            one.add_argument("checkers", nargs="*", type=debugged.checker)
         elif name == "mutants":
             one.add_argument("names", nargs="*", type=explore.guard_name)
         if name == "selftest":

@@ -63,8 +63,8 @@ def times(repeat):
     return f"folio_race_kunit.repeat={repeat}" if repeat else ""
 
 
-def judged(tally, place, column, results, console, idents=()):
-    """Count what one kernel gave, all of it or some scenarios; return its scenarios."""
+def judged(tally, place, column, results, console, idents=(), without=None):
+    """Count what one kernel gave, all of it, without a suite, or some scenarios; return these."""
     where, scenarios = f"lab, {column}, {place}", replay.parse(console)
     want = judge.load("race", KERNELS)[column]
     if place != "qemu":
@@ -78,6 +78,8 @@ def judged(tally, place, column, results, console, idents=()):
         results["console.no_list_del_corruption"] = "fail" if CORRUPTION.search(console) else "pass"
         if column == "patched":     # has the suites of the mm series as well
             want.update(judge.load("kunit", judge.KUNITS)[place])
+        want = {name: verdict for name, verdict in want.items()
+                if name.split(".")[0] != without}
     tally.add(where, results, want, RERUN)
     for name in results:
         if name.startswith(SUITE):

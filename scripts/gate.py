@@ -11,6 +11,7 @@ import build
 import driver_test
 import explore_test
 import judge
+import matrix_test
 import replay_test
 import sched_test
 import series
@@ -32,7 +33,8 @@ def driver(base, tally):
     with stage("driver") as this:
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
                                    for module in (driver_test, replay_test,
-                                                 explore_test, sched_test, stress_test))
+                                                 explore_test, sched_test, stress_test,
+                                                 matrix_test))
         with open(logfile("driver.log"), "w") as log:
             result = unittest.TextTestRunner(log).run(suite)
         this.note = f"{result.testsRun} checks"
@@ -263,11 +265,10 @@ def static_checks(base, tally, commit):
             checked = sum(line.startswith("  CHECK") for line in lines)
             if checked < len(objects):
                 raise Fail(f"sparse ran on {checked} of {len(objects)} files, see {log}")
-            said[state] = {re.sub(r":\d+:(\d+:)?", ":", line) for line in lines
-                           if re.search(r"warning:|error:", line)}
+            said[state] = judge.complaints(lines)
             this.note = f"{len(objects)} files, {len(said[state])} complaints"
     new = said["tree"] - said["stock"]
-    tally.check(not new, "sparse or W=1 complains: " + "; ".join(sorted(new)).strip(), "./run test")
+    tally.check(not new, "sparse or W=1 complains: " + "; ".join(sorted(new)), "./run test")
 
 
 def object_code(base, tally, commit):

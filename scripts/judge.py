@@ -108,6 +108,12 @@ def badness(base, text):
                     if BADNESS.search(line) and line not in found]
 
 
+def complaints(lines):
+    """What a compiler, sparse, ld or Kconfig complains about, without line numbers: a set."""
+    return {re.sub(r":(\d+:(\d+:)?|\(\.text\S*\):)", ":", line).strip() for line in lines
+            if re.search(r"warning:|error:|WARNING:|ERROR:|undefined reference", line)}
+
+
 def functions(disassembly):
     """{function: its code} of what objdump says of an object file."""
     parts = re.split(r"^[0-9a-f]+ <(.*)>:$", disassembly, flags=re.M)

@@ -16,6 +16,7 @@ import explore
 import gate
 import guest
 import judge
+import matrix
 import race
 import replay
 import sched
@@ -115,6 +116,7 @@ def cmd_test(base, args):
     if args.all:
         tally.add("kunit.py --arch=x86_64", gate.kunit_x86_64(base, commit["mm"]),
                   judge.load("kunit", judge.KUNITS)["kunit.py-x86_64"], "./run test --all")
+        matrix.matrix(base, tally, commit)
         for checker in ("locking", "kasan"):
             race.debugged(base, tally, commit, checker)
             stress.stress(base, tally, commit, stress.with_checker(checker))
@@ -285,6 +287,12 @@ def cmd_stress(base, args):
     return tally.verdict()
 
 
+def cmd_matrix(base, args):
+    tally = judge.Tally()
+    matrix.matrix(base, tally, commits(base), args.names)
+    return tally.verdict()
+
+
 def cmd_litmus(base, args):
     tally = judge.Tally()
     gate.litmus(base, tally)
@@ -344,6 +352,7 @@ def arguments():
     for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
                           ("replay", cmd_replay), ("explore", cmd_explore),
                           ("stress", cmd_stress), ("debugged", cmd_debugged),
+                          ("matrix", cmd_matrix),
                           ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("litmus", cmd_litmus),
                           ("docs", cmd_docs), ("tree", cmd_tree), ("series", cmd_series),
                           ("shell", cmd_shell)):
@@ -370,6 +379,10 @@ def arguments():
             one.add_argument("checkers", nargs="*", type=debugged.checker)
         elif name == "mutants":
             one.add_argument("names", nargs="*", type=explore.guard_name)
+        elif name == "matrix":
+            one.add_argument("names", nargs="*", type=matrix.row_name)
+            one.add_argument("--list", dest="at_once", action="store_const",
+                             const=matrix.print_rows)
         if name == "selftest":
             one.add_argument("kernel", nargs="?", default=PATCHED)
     return parser.parse_args()

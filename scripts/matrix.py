@@ -96,14 +96,15 @@ ROWS = {
     "arm64": Row("the same", arch="arm64"),
     "arm64-clang": Row(f"the same, clang {CLANG}", arch="arm64", clang=True),
     "riscv": Row("the same", arch="riscv"),
-    "riscv-nommu": Row("no MMU: no sync points, no KUnit suite of the series",
-                       "MMU=n NONPORTABLE RISCV_M_MODE SPARSEMEM_MANUAL=n "
-                       "SPARSEMEM_VMEMMAP=n MEMORY_HOTPLUG=n MEMORY_HOTREMOVE=n", arch="riscv",
+    "riscv-nommu": Row("no MMU: sync points alone, no KUnit suite of the series",
+                       "MMU=n NONPORTABLE RISCV_M_MODE SPARSEMEM_MANUAL=n SPARSEMEM_VMEMMAP=n "
+                       "MEMORY_HOTPLUG=n MEMORY_HOTREMOVE=n", arch="riscv",
                        refused="SHMEM TMPFS SWAP MIGRATION COMPACTION TRANSPARENT_HUGEPAGE "
                        "LRU_GEN LRU_GEN_ENABLED DAMON_PADDR DAMON_VADDR FOLIO_LRU_KUNIT_TEST "
-                       + LAB,
-                       left_out=f"mm/gup.c {HOTPLUG_FILES} lib/tests/folio_lru_kunit.c "
-                       + LAB_FILES),
+                       "FOLIO_RACE_KUNIT_TEST",
+                       left_out="mm/madvise.c mm/mlock.c mm/page_vma_mapped.c "
+                       f"mm/pgtable-generic.c {HOTPLUG_FILES} lib/tests/folio_lru_kunit.c "
+                       + RACE_FILES),
     "minimal": Row("nothing but what the suites depend on, linked",
                    "64BIT EXPERT SMP PREEMPT DEBUG_KERNEL DEBUG_VM SHMEM ADVISE_SYSCALLS "
                    "RUNTIME_TESTING_MENU KUNIT FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS "

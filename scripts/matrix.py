@@ -2,10 +2,12 @@
 """The series under other compilers, architectures and configurations: it compiles, without a word.
 
 A row is one configuration.  The tree with everything applied is configured for it, every
-setting that was asked for must hold, and then all of mm/, the series' files in lib/tests/ and
-the other files that it touches are compiled with W=1: the series edits mm/internal.h, which
-nearly every file of mm/ includes.  The objects are removed before, or make would not say again
-what it said of a file before; ccache makes that cheap from the second time on.
+setting that was asked for must hold, and then the files that the series touches are compiled
+with W=1.  For each architecture and compiler that is all of mm/, as the series edits
+mm/internal.h, which nearly every file of mm/ includes; in the other rows, where all of mm/ took
+twice as long, it is just the files of the series.  The objects are removed before, or make
+would not say again what it said of a file before; ccache makes that cheap from the second time
+on.
 
 What a row complains about is compared with stock, in the same configuration.  One row is
 linked as well: the one that has nothing but what the series depends on, so that a dependency
@@ -56,13 +58,14 @@ class Row:
 
     settings: how it differs from BASE.  refused: what BASE asks for and Kconfig must turn down
     here, as there is no such thing without a dependency.  left_out: files of the series that
-    are not part of such a kernel; all others must have been compiled.  alone: the settings
-    are all there are, and a kernel is linked.
+    are not part of such a kernel; all others must have been compiled.  whole: all of mm/ and
+    lib/tests/ is compiled.  alone: the settings are all there are, and a kernel is linked.
     """
 
     def __init__(self, title, settings="", *, arch="x86_64", clang=False, refused="", left_out="",
-                 alone=False):
-        self.title, self.arch, self.clang, self.alone = title, arch, clang, alone
+                 whole=False, alone=False):
+        self.title, self.arch, self.clang = title, arch, clang
+        self.whole, self.alone = whole, alone
         self.asked = parsed(settings if alone else " ".join((BASE, ARCHS[arch][2], settings)))
         self.wanted = {**self.asked, **dict.fromkeys(refused.split(), "n")}
         self.refused, self.left_out = refused.split(), left_out.split()
@@ -87,15 +90,17 @@ def parsed(settings):
 
 
 ROWS = {
-    "x86_64": Row("all of it: sync points, KUnit, PREEMPT, DEBUG_VM, LRU_GEN, huge pages"),
-    "x86_64-clang": Row(f"the same, clang {CLANG}", clang=True),
-    "i386": Row("the same, FLATMEM", "FLATMEM_MANUAL", arch="i386", left_out=HOTPLUG_FILES),
+    "x86_64": Row("all of it: sync points, KUnit, PREEMPT, DEBUG_VM, LRU_GEN, huge pages",
+                  whole=True),
+    "x86_64-clang": Row(f"the same, clang {CLANG}", clang=True, whole=True),
+    "i386": Row("the same, FLATMEM", "FLATMEM_MANUAL", arch="i386", left_out=HOTPLUG_FILES,
+                whole=True),
     "i386-sparsemem": Row("no linear struct pages: no LRU_GEN, and nothing is reported",
                           "SPARSEMEM_MANUAL FLATMEM_MANUAL=n", arch="i386",
-                          refused="LRU_GEN LRU_GEN_ENABLED", left_out=HOTPLUG_FILES),
-    "arm64": Row("the same", arch="arm64"),
-    "arm64-clang": Row(f"the same, clang {CLANG}", arch="arm64", clang=True),
-    "riscv": Row("the same", arch="riscv"),
+                          refused="LRU_GEN LRU_GEN_ENABLED", left_out=HOTPLUG_FILES, whole=True),
+    "arm64": Row("the same", arch="arm64", whole=True),
+    "arm64-clang": Row(f"the same, clang {CLANG}", arch="arm64", clang=True, whole=True),
+    "riscv": Row("the same", arch="riscv", whole=True),
     "riscv-nommu": Row("no MMU: sync points alone, no KUnit suite of the series",
                        "MMU=n NONPORTABLE RISCV_M_MODE SPARSEMEM_MANUAL=n SPARSEMEM_VMEMMAP=n "
                        "MEMORY_HOTPLUG=n MEMORY_HOTREMOVE=n", arch="riscv",
@@ -104,7 +109,7 @@ ROWS = {
                        "FOLIO_RACE_KUNIT_TEST",
                        left_out="mm/madvise.c mm/mlock.c mm/page_vma_mapped.c "
                        f"mm/pgtable-generic.c {HOTPLUG_FILES} lib/tests/folio_lru_kunit.c "
-                       + RACE_FILES),
+                       + RACE_FILES, whole=True),
     "minimal": Row("nothing but what the suites depend on, linked",
                    "64BIT EXPERT SMP PREEMPT DEBUG_KERNEL DEBUG_VM SHMEM ADVISE_SYSCALLS "
                    "RUNTIME_TESTING_MENU KUNIT FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS "
@@ -180,9 +185,13 @@ def object_of(path):
     return path[:-1] + "o"
 
 
-def goals(paths):
-    """What make is to build: mm/ and lib/tests/ as a whole, as the configuration has it."""
-    folders = ("mm/", "lib/tests/")
+def goals(row, paths):
+    """What make is to build, of paths that there are in the tree."""
+    if row.alone:
+        return ["vmlinux"]
+    # What make is told to build by name it builds, be it part of the kernel or not
+    paths = [path for path in paths if path not in row.left_out]
+    folders = ("mm/", "lib/tests/") if row.whole else ()
     return [*folders, *(object_of(path) for path in paths if not path.startswith(folders))]
 
 
@@ -250,7 +259,7 @@ def compiled(base, commit, row, log, paths):
     paths = [path for path in paths if os.path.exists(os.path.join(base.src, path))]
     remove_objects(row.objects(base), paths)
     good, more = make(base, row.objects(base), f"{log}.log", *row.tools(), "W=1",
-                      *(["vmlinux"] if row.alone else goals(paths)))
+                      *goals(row, paths))
     return config, good, said | more
 
 
@@ -342,7 +351,7 @@ def cocci_run(base, commit, log, patches, this):
     base.checkout(commit)
     configure(base, row, f"{log}.config")
     make(base, row.objects(base), f"{log}.prepare", *row.tools(), "prepare")
-    # Like a module of just these files: M= takes a folder, and all of mm/ takes half an hour.
+    # A folder of just these files: M= takes one folder, and not a file of this tree and that
     shutil.rmtree(folder, ignore_errors=True)
     for path in touched():
         source, copy = os.path.join(base.src, path), os.path.join(folder, path)

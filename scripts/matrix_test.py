@@ -130,5 +130,10 @@ class Mails(unittest.TestCase):
         self.assertFalse([path for path in files if path.startswith("tools/")])
         self.assertEqual(len(files), len(set(files)))
         self.assertLess(len(matrix.touched([series.MM])), len(files))
-        self.assertEqual(matrix.goals(["mm/a.c", "net/ipv4/tcp.c", "lib/tests/b.c"]),
-                         ["mm/", "lib/tests/", "net/ipv4/tcp.o"])
+
+    def test_goals(self):
+        paths = ["mm/a.c", "net/ipv4/tcp.c", "lib/tests/b.c"]
+        for row, want in ((Row("", whole=True), ["mm/", "lib/tests/", "net/ipv4/tcp.o"]),
+                          (Row("", left_out="mm/a.c"), ["net/ipv4/tcp.o", "lib/tests/b.o"]),
+                          (Row("", alone=True), ["vmlinux"])):
+            self.assertEqual(matrix.goals(row, paths), want)

@@ -187,8 +187,6 @@ def object_of(path):
 
 def goals(row, paths):
     """What make is to build, of paths that there are in the tree."""
-    if row.alone:
-        return ["vmlinux"]
     # What make is told to build by name it builds, be it part of the kernel or not
     paths = [path for path in paths if path not in row.left_out]
     folders = ("mm/", "lib/tests/") if row.whole else ()
@@ -223,7 +221,7 @@ def make(base, objects, log, *args):
     status, path = run(["make", "-k", f"-j{JOBS}", f"O={objects}", *build.REPRODUCIBLE, *args],
                        log, cwd=base.src, env=ENV, count=build.is_object, check=False)
     with open(path) as report:
-        return not status, judge.complaints(report)
+        return not status, judge.complaints(line.replace(base.src + "/", "") for line in report)
 
 
 def configure(base, row, log):
@@ -277,6 +275,11 @@ def one_row(base, tally, commit, name):
                         + ("not " if path in absent else "") + "compiled: a Makefile or Kconfig "
                         "entry, or the row in scripts/matrix.py, is not right", rerun)
         this.note = f"{len(paths) - len(absent)} of {len(paths)} files of the series"
+        if row.alone and good:
+            good, more = make(base, row.objects(base), f"{log}-link.log", *row.tools(), "W=1",
+                              "vmlinux")
+            # Other files are not compiled again, and so do not say again what they said
+            said |= set() if good else more
         stock, stock_good = set(), True
         if said or not good:
             _, stock_good, stock = compiled(base, commit["stock"], row, f"{log}-stock", paths)

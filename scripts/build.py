@@ -102,14 +102,20 @@ def kernel(base, commit, name, folder="x86_64", more=()):
     return image
 
 
+def uapi(base):
+    """The kernel's headers for user space; return the folder of objects that has them."""
+    headers = os.path.join(base.dir, "headers")
+    if not os.path.isdir(os.path.join(headers, "usr/include/linux")):
+        make(base, headers, "headers.log", "headers")
+    return headers
+
+
 def selftests(base, commit):
     """Build the selftests, static, by their own Makefile; return their folder."""
     tests = os.path.join(base.dir, "selftests")
     with stage("build selftests"):
         base.checkout(commit)
-        headers = os.path.join(base.dir, "headers")
-        if not os.path.isdir(os.path.join(headers, "usr/include/linux")):
-            make(base, headers, "headers.log", "headers")
+        headers = uapi(base)
         os.makedirs(tests, exist_ok=True)
         folder = os.path.join(base.src, "tools/testing/selftests/mm")
         binaries = [os.path.join(tests, test) for test in SELFTESTS]

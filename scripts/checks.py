@@ -53,13 +53,14 @@ def kunit_of_console(base, name):
     return judge.kunit(report)
 
 
-def kunit_uml(base, name, suite="", smp=True, folder="um", configs=("mm",), append=()):
+def kunit_uml(base, name, suite="", smp=True, folder="um", configs=("mm",), append=(),
+              timeout=180):
     """Run KUnit under UML through kunit.py; return its results and the bad console lines."""
     report, objects = logfile(f"{name}.json"), os.path.join(base.dir, folder)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(report)
     append = (["seccomp=on", "ncpus=2"] if smp else []) + [*append]
-    cmd = build.kunit_py("run", objects, configs, f"--json={report}", "--timeout=180",
+    cmd = build.kunit_py("run", objects, configs, f"--json={report}", f"--timeout={timeout}",
                          *(f"--kernel_args={word}" for word in append))
     status, log = run(cmd + ([suite] if suite else []), f"{name}.log", cwd=base.src,
                       env=build.ENV, check=False, count=build.is_object)

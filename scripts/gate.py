@@ -12,6 +12,7 @@ import driver_test
 import explore_test
 import judge
 import matrix_test
+import own_test
 import replay_test
 import sched_test
 import series
@@ -34,7 +35,7 @@ def driver(base, tally):
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
                                    for module in (driver_test, replay_test,
                                                  explore_test, sched_test, stress_test,
-                                                 matrix_test))
+                                                 matrix_test, own_test))
         with open(logfile("driver.log"), "w") as log:
             result = unittest.TextTestRunner(log).run(suite)
         this.note = f"{result.testsRun} checks"

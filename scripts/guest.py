@@ -18,10 +18,10 @@ APPEND = "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 movablecore=512M 
 CUT = re.compile(r"^.*\n\*\* replaying previous printk message \*\*\r?\n", re.M)
 
 
-def initramfs(base, tests=None, more=()):
+def initramfs(base, tests=None, more=(), name=""):
     """Pack busybox, bash, init and the tests; without tests, what a boot for KUnit needs.
 
-    more: other files, to be put beside the tests.
+    more: other files, to be put beside the tests.  name: if it is not to replace the usual one.
     """
     spec = """dir /dev 755 0 0
 nod /dev/console 600 0 0 c 5 1
@@ -32,7 +32,7 @@ file /bin/bash /bin/bash-static 755 0 0
 """
     here = os.path.dirname(os.path.abspath(__file__))
     spec += f"file /init {here}/guest-init 755 0 0\n"
-    path = os.path.join(base.dir, "initramfs" if tests else "initramfs-kunit")
+    path = os.path.join(base.dir, name or ("initramfs" if tests else "initramfs-kunit"))
     if tests:
         for folder, _, names in sorted(os.walk(tests)):
             inside = os.path.normpath(f"/tests/{os.path.relpath(folder, tests)}")

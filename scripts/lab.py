@@ -17,6 +17,7 @@ import gate
 import guest
 import judge
 import matrix
+import own
 import race
 import replay
 import sched
@@ -122,6 +123,7 @@ def cmd_test(base, args):
             stress.stress(base, tally, commit, stress.with_checker(checker))
         for checker in debugged.CHECKERS:
             debugged.debugged(base, tally, commit, checker)
+        own.own(base, tally, commit)
     return tally.verdict()
 
 
@@ -313,6 +315,13 @@ def cmd_debugged(base, args):
     return tally.verdict()
 
 
+def cmd_own(base, args):
+    own.chosen(args.names)      # says what there is before anything is built
+    tally = judge.Tally()
+    own.own(base, tally, commits(base), args.names)
+    return tally.verdict()
+
+
 def cmd_tree(base, args):
     commit = commits(base)
     tree = series.Tree(base)
@@ -353,6 +362,7 @@ def arguments():
                           ("replay", cmd_replay), ("explore", cmd_explore),
                           ("stress", cmd_stress), ("debugged", cmd_debugged),
                           ("matrix", cmd_matrix),
+                          ("own", cmd_own),
                           ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("litmus", cmd_litmus),
                           ("docs", cmd_docs), ("tree", cmd_tree), ("series", cmd_series),
                           ("shell", cmd_shell)):
@@ -383,6 +393,8 @@ def arguments():
             one.add_argument("names", nargs="*", type=matrix.row_name)
             one.add_argument("--list", dest="at_once", action="store_const",
                              const=matrix.print_rows)
+        elif name == "own":
+            one.add_argument("names", nargs="*")
         if name == "selftest":
             one.add_argument("kernel", nargs="?", default=PATCHED)
     return parser.parse_args()

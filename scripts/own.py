@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The kernel's own tests, stock beside patched: no test may get worse.
+
+All KUnit suites that UML can run, and the mm selftests that a guest with 2 GiB can run.
+"""
+
+import collections
+import glob
+import json
+import os
+import re
+import shutil
+
+import build
+import checks
+import guest
+import judge
+import stress
+from stage import ROOT, Fail, logfile, run, stage
+
+FRAGMENT = os.path.join(ROOT, "scripts", "own.config")
+KUNIT = "kunit"
+ALL_TESTS = "tools/testing/kunit/configs/all_tests.config"
+KUNIT_TIME_LIMIT = 900      # seconds, to run the suites
+KERNELS = {"stock": "stock", "patched": "mm+tcp"}      # {column: which of lab.commits()}
+MORE_RUNS = 2               # of what differs, on both kernels
+
+# The categories of run_vmtests.sh that are run, and for how many seconds at most.
+CATEGORIES = {}
+
+# Those that are not, and why.
+NOT_RUN = {}
+
+# Tests of a category that are left out: they skip on both kernels.
+LEFT_OUT = {}
+
+# How good a result is; one that is not there is worst.
+RANK = {"pass": 3, "skip": 2, "fail": 1, "missing": 0}
+# Results that are no test's: how a run ended, and what is on its console.
+GUEST, CONSOLE = "the guest", "console: "
+
+OUTER = re.compile(r"^(not ok|ok) \d+ (.*?)(?:\s*# (\w+).*)?$")
+INNER = re.compile(r"^(?:# )+\s*(not ok|ok) \d+ ?(?:- )?(.*?)(?:\s*# (\w+)?.*)?$")
+ANNOUNCED = re.compile(r"^1\.\.(\d+)$", re.M)
+# What is not the same in two runs of the same test.
+VARIES = re.compile(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\b\d+\.\d+\b|\b\d+ (?:ns|us|ms|s)\b")
+
+
+def normal(name):
+    """A name without what varies between runs."""
+    return VARIES.sub("N", name).strip()
+
+
+def numbered(name, results):
+    """name, or with how often it has been there already."""
+    count, each = 1, name
+    while each in results:
+        count += 1
+        each = f"{name} ({count})"
+    return each
+
+
+def verdict(status, skip):
+    return "skip" if skip in ("SKIP", "XFAIL") else "pass" if status == "ok" else "fail"
+
+
+def vmtests(text):
+    """{test: verdict} of run_vmtests.sh, the tests' own results as TEST: NAME."""
+    results, inside = {}, []
+    for line in text.splitlines():
+        if match := INNER.match(line):
+            inside.append((normal(match[2]), verdict(match[1], match[3])))
+        elif match := OUTER.match(line):
+            test = numbered(match[2], results)
+            results[test] = verdict(match[1], match[3])
+            for name, result in inside:
+                results[numbered(f"{test}: {name}", results)] = result
+            inside = []
+    return results
+
+
+def on_console(lines):
+    """{what a kernel reported: fail}, without times, addresses and numbers."""
+    return {CONSOLE + re.sub(r"0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+", "N",
+                             re.sub(r"^(?:\[[^]]*\] *)+", "", line.strip())): "fail"
+            for line in lines}
+
+
+def value(results, name):
+    return results.get(name, "pass" if name.startswith(CONSOLE) else "missing")
+
+
+def differences(stock, patched):
+    """The names of what is worse on patched than on stock; of a guest, what is other."""
+    if GUEST in stock and stock[GUEST] != patched.get(GUEST):
+        return [GUEST]          # and what it did not get to is no news
+    return [name for name in [*stock, *(patched.keys() - stock.keys())]
+            if (name in stock or name.startswith(CONSOLE))
+            and RANK[value(patched, name)] < RANK[value(stock, name)]]
+
+
+class Part:
+    """One row of the table: what was seen in each run, on both kernels."""
+
+    def __init__(self, name):
+        self.name, self.runs, self.why = name, {column: [] for column in KERNELS}, {}
+
+    def add(self, column, results):
+        self.runs[column].append(results)
+
+    def first(self, column):
+        return self.runs[column][0]
+
+    def tests(self, column):
+        """The results that are a test's, of those that are compared."""
+        return {name: result for name, result in self.first(column).items()
+                if name in self.first("stock") and name != GUEST
+                and not name.startswith(CONSOLE)}
+
+    def dead(self):
+        """Did the first guest end on neither kernel?"""
+        return all(self.first(column).get(GUEST) == "fail" for column in KERNELS)
+
+    def different(self):
+        return [] if self.dead() else differences(*(self.first(column) for column in KERNELS))
+
+    def seen(self, column, name):
+        return [value(results, name) for results in self.runs[column]]
+
+    def varies(self, name):
+        """Is it not always the same on stock?"""
+        return len(set(self.seen("stock", name))) > 1
+
+    def worse(self):
+        return [name for name in self.different() if not self.varies(name)]
+
+    def story(self, name):
+        return "; ".join(f"{KERNELS[column]}: {' '.join(self.seen(column, name))}"
+                         for column in KERNELS)
+
+    def counts(self, column):
+        count = collections.Counter(self.tests(column).values())
+        return "/".join(str(count[each]) for each in ("pass", "fail", "skip"))
+
+    def row(self):
+        if self.dead():
+            return [self.name, "not run", "", "", f"on both kernels {self.why['stock']}"]
+        return [self.name, str(len(self.tests("stock"))), *map(self.counts, KERNELS),
+                str(len(self.worse()))]
+
+
+def table(parts):
+    rows = [["suite", "compared", "stock p/f/s", f"{KERNELS['patched']} p/f/s", "differences"],
+            *(part.row() for part in parts)]
+    widths = [max(len(row[number]) for row in rows if row[1] != "not run") + 2
+              for number in range(len(rows[0]))]
+    widths[0] = max(len(row[0]) for row in rows) + 2
+    return "\n".join("".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows) + "\n"
+
+
+def judged(tally, part):
+    """Count a part: whatever is worse on patched, and does not vary on stock, is a failure."""
+    rerun = f"./run own {part.name}"
+    if part.dead():
+        return
+    worse = part.worse()
+    for name in worse:
+        tally.check(False, f"own tests, {part.name}: {name}: {part.story(name)}"
+                    + (f" ({', '.join(filter(None, part.why.values()))})"
+                       if name == GUEST else ""), rerun)
+    count = len(part.tests("stock"))
+    tally.check(count, f"own tests, {part.name}: nothing was compared", rerun)
+    tally.passed += max(count - len(worse) - 1, 0)
+
+
+def again(part, go):
+    """Run once more what differs, on both kernels: does it vary by itself?"""
+    for _ in range(MORE_RUNS):
+        if not part.worse():
+            return
+        for column in KERNELS:
+            part.add(column, go(column))
+
+
+def kunit(base, commit):
+    """All the KUnit suites under UML; one folder of objects, so the second build is short."""
+    part = Part(KUNIT)
+
+    def go(column):
+        name = f"own-kunit-{column}"
+        base.checkout(commit[KERNELS[column]])
+        with stage(f"all KUnit suites under UML on {column}") as this:
+            results, splats = checks.kunit_uml(base, name, smp=False, folder="um-own",
+                                               configs=[ALL_TESTS], timeout=KUNIT_TIME_LIMIT)
+            this.note = f"{len(results)} results"
+        return {**results, **on_console(splats)}
+
+    for column in KERNELS:
+        part.add(column, go(column))
+    again(part, go)
+    return part
+
+
+def selftests(base, stock):
+    """Build the mm selftests of stock, all that there are, static; return their folder."""
+    tests = os.path.join(base.dir, "selftests-own")
+    folder = os.path.join(base.src, "tools/testing/selftests/mm")
+    with stage("build the kernel's mm selftests") as this:
+        base.checkout(stock)
+        os.makedirs(tests, exist_ok=True)
+        # What libraries there are is looked up once, maybe before they were installed
+        found = os.path.join(folder, "local_config.mk")
+        if os.path.exists(found) and "-luring" not in checks.read(found):
+            os.unlink(found)
+        headers = build.uapi(base)
+        run(["make", f"-j{build.JOBS}", "-C", folder, f"OUTPUT={tests}", *build.COMPILER[:1],
+             "EXTRA_CFLAGS=-static", f"KHDR_INCLUDES=-isystem {headers}/usr/include"],
+            "own-selftests.log", env=build.ENV)
+        this.note = f"{len(os.listdir(tests))} programs"
+        for script in glob.glob(os.path.join(folder, "*.sh")):
+            shutil.copy(script, tests)
+        for name in LEFT_OUT:
+            with open(os.path.join(tests, name), "w") as stub:
+                stub.write("#!/bin/sh\nexit 4\n")
+    return tests
+
+
+def vmtest(base, image, initrd, part, column):
+    """Boot one kernel for one category; return its results."""
+    name = f"own-{part.name}-{column}"
+    console, tests, ended = logfile(f"{name}.console"), logfile(f"{name}.tap"), "pass"
+    try:
+        guest.boot(image, initrd, name, f"kunit.enable=0 lab.own lab.category={part.name}",
+                   CATEGORIES[part.name], stress.MACHINE)
+    except Fail as failure:
+        said = str(failure).splitlines()[0]
+        if "from outside" in said:
+            raise
+        ended = "fail"
+        part.why[column] = ("the guest did not end within "
+                            f"{CATEGORIES[part.name]} s" if "did not finish" in said else
+                            "the guest died")
+    results = {GUEST: ended, **vmtests(checks.read(tests)),
+               **on_console(judge.badness(base, checks.read(console)))}
+    for suffix in ("console", "tap"):       # of each run, for whoever looks into a difference
+        number = len(part.runs[column]) + 1
+        shutil.copy(logfile(f"{name}.{suffix}"), logfile(f"{name}.{number}.{suffix}"))
+    return results
+
+
+def vm(base, image, initrd, category):
+    """One category of run_vmtests.sh on both kernels."""
+    part = Part(category)
+
+    def go(column):
+        return vmtest(base, image[column], initrd, part, column)
+
+    with stage(f"run_vmtests.sh -t {category}") as this:
+        for column in KERNELS:
+            part.add(column, go(column))
+        again(part, go)
+        this.note = f"{len(part.tests('stock'))} results"
+        if part.different():
+            this.note += f", {len(part.different())} differ in the first run"
+    return part
+
+
+def chosen(which):
+    """What is to run, in the order that there is."""
+    known = [KUNIT, *CATEGORIES]
+    for name in which:
+        if name in NOT_RUN:
+            raise Fail(f"the category {name} is not run: {NOT_RUN[name]}")
+        if name not in known:
+            raise Fail(f"there is no category '{name}'; there are: {', '.join(known)}")
+    return [name for name in known if name in which or not which]
+
+
+def own(base, tally, commit, which=()):
+    """Run the kernel's own tests, all or those named, on both kernels, and compare."""
+    names, parts = chosen(which), []
+    if KUNIT in names:
+        parts.append(kunit(base, commit))
+    categories = [name for name in names if name != KUNIT]
+    if categories:
+        image = {column: build.kernel(base, commit[state], f"own-{column}", "x86_64-own",
+                                      [FRAGMENT]) for column, state in KERNELS.items()}
+        initrd = guest.initramfs(base, selftests(base, commit["stock"]), name="initramfs-own")
+        parts += [vm(base, image, initrd, name) for name in categories]
+    with open(logfile("own.json"), "w") as out:
+        json.dump({part.name: {**part.runs, "worse": part.worse()} for part in parts}, out,
+                  indent=1)
+    print(f"\n{table(parts)}")
+    for part in parts:
+        judged(tally, part)
+        for name in part.different():
+            if part.varies(name):
+                print(f"varies on stock: {part.name}: {name}: {part.story(name)}")
+    if not which:
+        for name, why in {**NOT_RUN, **LEFT_OUT}.items():
+            print(f"not run: {name}: {why}")
+    print("each result: out/log/own.json")

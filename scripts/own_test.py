@@ -47,7 +47,7 @@ class Parse(unittest.TestCase):
     def test_inner_and_outer(self):
         self.assertEqual(own.vmtests(TAP), {
             "cow": "fail", "cow: fork() with 2 pages at N": "pass", "cow: vmsplice()": "fail",
-            "cow: ": "skip", "cow: vmsplice() (2)": "pass", "gup_test -u -n 1": "skip",
+            "cow: no io_uring": "skip", "cow: vmsplice() (2)": "pass", "gup_test -u -n 1": "skip",
             "gup_test -a -n -1": "pass", "gup_test -a -n -1: one": "pass"})
 
     def test_names_without_what_varies(self):

@@ -28,7 +28,7 @@ ok 2 gup_test -u -n 1 # SKIP
 ok 3 gup_test -a -n -1
 1..3
 """
-GOOD = {own.GUEST: "pass", "a": "pass", "b": "pass", "c": "skip", "d": "fail"}
+GOOD = {own.KERNEL: "pass", "a": "pass", "b": "pass", "c": "skip", "d": "fail"}
 
 
 def part_of(stock, patched, name="thp"):
@@ -52,7 +52,10 @@ class Parse(unittest.TestCase):
 
     def test_names_without_what_varies(self):
         for one, other in (("mmap at 0x7f00 in 3 ms", "mmap at 0x7fff in 12 ms"),
-                           ("took 1.25 s", "took 11.5 s"), ("pfn 12ab34cd56", "pfn 0123456789")):
+                           ("took 1.25 s", "took 11.5 s"), ("pfn 12ab34cd56", "pfn 0123456789"),
+                           ("Extra pages 54 (10%), extra thread faults 54.",
+                            "Extra pages 6 (1%), extra thread faults 6."),
+                           ("reaping a child with 2MB", "reaping a child with 1MB")):
             self.assertEqual(own.normal(one), own.normal(other))
         self.assertNotEqual(own.normal("hugetlb (2048 kB)"), own.normal("hugetlb (1048576 kB)"))
 
@@ -110,25 +113,25 @@ class Compare(unittest.TestCase):
         self.assertEqual((len(part.runs["stock"]), part.worse()), (2, []))
 
     def test_guest_that_dies(self):
-        dead = {own.GUEST: "fail", "a": "pass"}
+        dead = {own.KERNEL: "fail", "a": "pass"}
         for stock, patched in (({}, dead), (dead, {})):
             part = part_of([{}], [{}])
             part.runs = {"stock": [stock or GOOD], "patched": [patched or GOOD]}
-            part.why["stock"] = "the guest died"
-            self.assertEqual(part.worse(), [own.GUEST])
-            self.assertIn("the guest died", self.worse(part)[0])
+            part.why["stock"] = "it died"
+            self.assertEqual(part.worse(), [own.KERNEL])
+            self.assertIn("it died", self.worse(part)[0])
 
     def test_guest_that_dies_on_both(self):
-        part = part_of([{own.GUEST: "fail"}], [{own.GUEST: "fail", "a": "fail"}])
-        part.why["stock"] = "the guest died"
+        part = part_of([{own.KERNEL: "fail"}], [{own.KERNEL: "fail", "a": "fail"}])
+        part.why["stock"] = "it died"
         self.assertEqual((part.worse(), self.worse(part)), ([], []))
         self.assertEqual(own.table([part]).splitlines()[1].split(maxsplit=3),
-                         ["thp", "not", "run", "on both kernels the guest died"])
+                         ["thp", "not", "run", "on both kernels it died"])
 
     def test_nothing_compared(self):
         part = own.Part("thp")
         for column in own.KERNELS:
-            part.add(column, {own.GUEST: "pass"})
+            part.add(column, {own.KERNEL: "pass"})
         self.assertIn("nothing was compared", self.worse(part)[0])
 
 

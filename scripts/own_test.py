@@ -64,6 +64,7 @@ class Parse(unittest.TestCase):
             "[   12.1][   T34] WARNING: mm/gup.c:7 at f+0x1/0x2, CPU#0: cow/123",
             "[    9.0][    T3] WARNING: mm/gup.c:8 at f+0x7/0x2, CPU#1: cow/99"))
         self.assertEqual(one, other)
+        self.assertEqual(own.on_console(["    ok 3 a # SKIP needs CONFIG_DEBUG_VM"]), {})
 
 
 class Compare(unittest.TestCase):

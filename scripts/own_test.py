@@ -104,6 +104,14 @@ class Compare(unittest.TestCase):
         self.assertEqual(part.worse(), ["a"])
         self.assertIn("a: stock: pass pass pass; mm+tcp: fail pass pass", self.worse(part)[0])
 
+    def test_known_to_vary(self):
+        with mock.patch.dict(own.KNOWN_TO_VARY, {"a": "why"}, clear=True):
+            for name in ("a", "a (2)"):
+                part = part_of([{name: "pass"}] * 2, [{name: "fail"}, {name: "pass"}])
+                self.assertEqual((part.worse(), part.different()), ([], [name]))
+                part = part_of([{name: "pass"}] * 2, [{name: "fail"}] * 2)
+                self.assertEqual(part.worse(), [name])
+
     def test_runs_again_only_while_it_differs(self):
         for first, rest, count in (({}, {}, 1), ({"a": "fail"}, {}, 3)):
             part = part_of([{}], [first])

@@ -4,10 +4,10 @@
 A row is one configuration.  The tree with everything applied is configured for it, every
 setting that was asked for must hold, and then the files that the series touches are compiled
 with W=1.  For each architecture and compiler that is all of mm/, as the series edits
-mm/internal.h, which nearly every file of mm/ includes; in the other rows, where all of mm/ took
-twice as long, it is just the files of the series.  The objects are removed before, or make
-would not say again what it said of a file before; ccache makes that cheap from the second time
-on.
+mm/internal.h, which nearly every file of mm/ includes; in the other rows, where all of mm/
+takes more than twice as long, it is just the files of the series.  The objects are removed
+before, or make would not say again what it said of a file before; ccache makes that cheap from
+the second time on.
 
 What a row complains about is compared with stock, in the same configuration.  One row is
 linked as well: the one that has nothing but what the series depends on, so that a dependency
@@ -278,8 +278,8 @@ def one_row(base, tally, commit, name):
         if row.alone and good:
             good, more = make(base, row.objects(base), f"{log}-link.log", *row.tools(), "W=1",
                               "vmlinux")
-            # Other files are not compiled again, and so do not say again what they said
-            said |= set() if good else more
+            # No warnings: a file that is not compiled again does not say again what it said
+            said |= set() if good else {each for each in more if "warning:" not in each}
         stock, stock_good = set(), True
         if said or not good:
             _, stock_good, stock = compiled(base, commit["stock"], row, f"{log}-stock", paths)

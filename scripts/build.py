@@ -15,6 +15,7 @@ LAB_FRAGMENT = os.path.join(ROOT, "scripts", "lab.config")
 LAB_SOURCE = "mm/sync_point_debugfs.c"
 SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point",
              "folio_stress")
+BENCH = "folio_bench"       # judges nothing
 # What the KUnit suites ask for, in trees that have them.
 KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")
 # What a kernel image does not depend on.
@@ -66,16 +67,20 @@ def key(base, commit, fragments=(FRAGMENT, LAB_FRAGMENT)):
 
 def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS, more=()):
     """tinyconfig, our fragment and more, and what the KUnit suites ask for if the tree has them."""
-    objects = objects or objects_of(base)
-    os.makedirs(objects, exist_ok=True)
     fragments = [FRAGMENT, *more] + [path for name in kunitconfigs
                                      if os.path.exists(path := os.path.join(base.src, name))]
     if kunitconfigs == KUNITCONFIGS and os.path.exists(os.path.join(base.src, LAB_SOURCE)):
         fragments.append(LAB_FRAGMENT)
-    make(base, objects, log, "tinyconfig")
+    merge_config(base, log, objects or objects_of(base), fragments)
+
+
+def merge_config(base, log, objects, fragments, *options):
+    """tinyconfig and the fragments, nothing of which is to be lost; options are for make."""
+    os.makedirs(objects, exist_ok=True)
+    make(base, objects, log, *options, "tinyconfig")
     run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects,
          os.path.join(objects, ".config"), *fragments], log, cwd=base.src)
-    make(base, objects, log, "olddefconfig")
+    make(base, objects, log, *options, "olddefconfig")
     with open(os.path.join(objects, ".config")) as config:
         have = set(config.read().splitlines())
     for fragment in fragments:
@@ -118,7 +123,7 @@ def selftests(base, commit):
         headers = uapi(base)
         os.makedirs(tests, exist_ok=True)
         folder = os.path.join(base.src, "tools/testing/selftests/mm")
-        binaries = [os.path.join(tests, test) for test in SELFTESTS]
+        binaries = [os.path.join(tests, test) for test in (*SELFTESTS, BENCH)]
         for binary in binaries:
             if os.path.exists(binary):
                 os.unlink(binary)

@@ -35,7 +35,8 @@ BASE = """
 	SHMEM TMPFS SWAP CGROUPS MEMCG MIGRATION COMPACTION TRANSPARENT_HUGEPAGE
 	LRU_GEN LRU_GEN_ENABLED DAMON DAMON_PADDR DAMON_VADDR
 	DEBUG_KERNEL DEBUG_FS DEBUG_VM DEBUG_LIST RUNTIME_TESTING_MENU KUNIT
-	FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST"""
+	FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST
+	FOLIO_BENCH"""
 MOVABLE = "MEMORY_HOTPLUG MEMORY_HOTREMOVE MEMORY_FAILURE SPARSEMEM_VMEMMAP"
 # {name: (ARCH, CROSS_COMPILE, more settings)}
 ARCHS = {
@@ -106,15 +107,16 @@ ROWS = {
                        "MEMORY_HOTPLUG=n MEMORY_HOTREMOVE=n", arch="riscv",
                        refused="SHMEM TMPFS SWAP MIGRATION COMPACTION TRANSPARENT_HUGEPAGE "
                        "LRU_GEN LRU_GEN_ENABLED DAMON_PADDR DAMON_VADDR FOLIO_LRU_KUNIT_TEST "
-                       "FOLIO_RACE_KUNIT_TEST",
-                       left_out="mm/madvise.c mm/mlock.c mm/page_vma_mapped.c "
+                       "FOLIO_RACE_KUNIT_TEST FOLIO_BENCH",
+                       left_out="mm/madvise.c mm/mlock.c mm/page_vma_mapped.c mm/folio_bench.c "
                        f"mm/pgtable-generic.c {HOTPLUG_FILES} lib/tests/folio_lru_kunit.c "
                        + RACE_FILES, whole=True),
     "minimal": Row("nothing but what the suites depend on, linked",
                    "64BIT EXPERT SMP PREEMPT DEBUG_KERNEL DEBUG_VM SHMEM ADVISE_SYSCALLS "
                    "RUNTIME_TESTING_MENU KUNIT FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS "
                    "FOLIO_RACE_KUNIT_TEST", alone=True,
-                   left_out=f"net/ipv4/tcp.c mm/sync_point_debugfs.c {HOTPLUG_FILES}"),
+                   left_out="net/ipv4/tcp.c mm/sync_point_debugfs.c mm/folio_bench.c "
+                   + HOTPLUG_FILES),
     "no-smp": Row("SMP=n: no sync points", "SMP=n", refused=LAB, left_out=LAB_FILES),
     "no-memcg": Row("MEMCG=n", "MEMCG=n"),
     "no-swap": Row("SWAP=n", "SWAP=n"),
@@ -127,8 +129,8 @@ ROWS = {
     "no-thp": Row("TRANSPARENT_HUGEPAGE=n; TMPFS=n, DAMON=n: replays that need them skip",
                   "TRANSPARENT_HUGEPAGE=n TMPFS=n DAMON=n", refused="DAMON_PADDR DAMON_VADDR"),
     "no-lru-gen": Row("LRU_GEN=n; DEBUG_FS=n: sync points, but not for user space",
-                      "LRU_GEN=n DEBUG_FS=n", refused="LRU_GEN_ENABLED MM_SYNC_POINTS_DEBUGFS",
-                      left_out="mm/sync_point_debugfs.c"),
+                      "LRU_GEN=n DEBUG_FS=n", refused="LRU_GEN_ENABLED MM_SYNC_POINTS_DEBUGFS "
+                      "FOLIO_BENCH", left_out="mm/sync_point_debugfs.c mm/folio_bench.c"),
     "no-debug-vm": Row("DEBUG_VM=n: nothing is reported, no replays", "DEBUG_VM=n",
                        refused="FOLIO_RACE_KUNIT_TEST", left_out=RACE_FILES),
     "preempt-rt": Row("PREEMPT_RT: no sync points", "PREEMPT_RT",

@@ -102,6 +102,19 @@ def altered(base, onto, diff, path):
         return commit(base, env, onto, path + "\n")
 
 
+def part_of(base, onto, patch, folder):
+    """A commit on top of onto, with what a patch does below a folder."""
+    with index(base) as env:
+        base.git("read-tree", onto, env=env)
+        edits = [each for each in re.split(r"^(?=diff --git )", patch.edits, flags=re.M)
+                 if each.startswith(f"diff --git a/{folder}")]
+        apply_edits(base, env, "".join(edits), f"series/{patch.series}/{patch.slug}/edits.diff")
+        for path in patch.files:
+            if path.startswith(folder):
+                add_overlay(base, env, path)
+        return commit(base, env, onto, patch.message)
+
+
 def mutate(base, onto, mutant):
     return altered(base, onto, mutant.diff, f"mutants/{mutant.name}.diff")
 

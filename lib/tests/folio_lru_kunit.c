@@ -937,6 +937,82 @@ static void isolate_off_lru_no_pin(struct kunit *test)
 	watched_enough(test);
 }
 
+/* Two CPUs isolate the same folio and put it back, over and over */
+#define CONTEND_TIME	(HZ / 2)
+
+static struct {
+	struct completion done;
+	struct folio *folio;
+	unsigned long end;	/* jiffies */
+	atomic_t owners;	/* that have it isolated now */
+	atomic_t shared;	/* how often there were two */
+	unsigned long isolated[2];
+} contend;
+
+static void isolate_over_and_over(unsigned long *isolated)
+{
+	while (time_before(jiffies, contend.end)) {
+		cond_resched();
+		if (!folio_isolate_lru(contend.folio))
+			continue;
+		if (atomic_inc_return(&contend.owners) > 1)
+			atomic_inc(&contend.shared);
+		(*isolated)++;
+		atomic_dec(&contend.owners);
+		folio_putback_lru(contend.folio);
+		lru_add_drain();
+	}
+}
+
+static int contender(void *arg)
+{
+	isolate_over_and_over(&contend.isolated[1]);
+	complete(&contend.done);
+	return 0;
+}
+
+static void isolate_contended(struct kunit *test)
+{
+	struct folio *folio = make_folio(test, KIND_SHMEM);
+	struct task_struct *task;
+	int cpu, refs;
+
+	if (num_online_cpus() < 2)
+		kunit_skip(test, "needs two CPUs");
+
+	refs = folio_ref_count(folio);
+	memset(&contend, 0, sizeof(contend));
+	init_completion(&contend.done);
+	contend.folio = folio;
+	contend.end = jiffies + CONTEND_TIME;
+
+	migrate_disable();
+	cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
+	task = kthread_run_on_cpu(contender, NULL, cpu, "folio_lru_kunit/%u");
+	if (IS_ERR(task)) {
+		migrate_enable();
+		KUNIT_FAIL_AND_ABORT(test, "no thread");
+	}
+	isolate_over_and_over(&contend.isolated[0]);
+	migrate_enable();
+
+	if (!wait_for_completion_timeout(&contend.done, CONTEND_TIME + WATCH_TIMEOUT)) {
+		/* Leave the folio to the thread */
+		folio_get(folio);
+		KUNIT_FAIL_AND_ABORT(test, "the other thread does not stop");
+	}
+	lru_add_drain_all();
+	kunit_info(test, "isolated %lu and %lu times", contend.isolated[0],
+		   contend.isolated[1]);
+	KUNIT_EXPECT_EQ(test, atomic_read(&contend.shared), 0);
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), refs);
+	expect_isolated(test, folio);
+	if (test->status == KUNIT_SUCCESS &&
+	    (!contend.isolated[0] || !contend.isolated[1]))
+		kunit_skip(test, "only one of the CPUs came to isolate it");
+}
+
 static void isolate_count_zero(struct kunit *test)
 {
 	struct folio *folio = bare_folio(test, 0, false);
@@ -1366,6 +1442,7 @@ static struct kunit_case isolate_cases[] = {
 	KUNIT_CASE(isolate_pins_first),
 	KUNIT_CASE(isolate_orphan_keeps_lru),
 	KUNIT_CASE(isolate_off_lru_no_pin),
+	KUNIT_CASE(isolate_contended),
 	KUNIT_CASE(isolate_count_zero),
 	{}
 };

@@ -10,6 +10,7 @@ import guest
 import judge
 import race
 import sched
+import series
 import stress
 from stage import ROOT, Fail, logfile, stage
 
@@ -24,6 +25,8 @@ APPEND = "tsc=reliable rcupdate.rcu_cpu_stall_timeout=300"
 # ./run test explores under UML with the other two.
 EXPLORER = "folio_explore"
 STRESS = 60                 # seconds
+# Two CPUs at the same folio all the time: what a checker must not miss, it sees there.
+CONTENDED = "folio_isolate_lru.isolate_contended"
 # One of KCSAN's reports, and the functions that it is about.
 DATA_RACE = re.compile(r"^.*={60,}\n.*BUG: KCSAN: (?:data-race|assert: race) in (.*)\n"
                        r"(?:(?!.*={60,}).*\n)*.*={60,}\n", re.M)
@@ -33,6 +36,10 @@ def checker(name):
     if name not in CHECKERS:
         raise Fail(f"there is no checker '{name}'; there are: {', '.join(CHECKERS)}")
     return name
+
+
+def fragment(which):
+    return os.path.join(ROOT, "scripts", f"debug-{which}.config")
 
 
 def touched(diff):
@@ -64,11 +71,14 @@ def boot(image, initrd, which, what, append):
     return console, checks.read(tests), results
 
 
+def our_functions(base, commit):
+    return touched(base.git("diff", "--unified=0", commit["stock"], commit["lab"], "--",
+                            "*.c", "*.h", ":!tools"))
+
+
 def console_is_clean(base, tally, commit, console, which, rerun):
     if which == "kcsan":        # which the base has something to say to, too
-        diff = base.git("diff", "--unified=0", commit["stock"], commit["lab"], "--", "*.c", "*.h",
-                        ":!tools")
-        text, others = data_races(checks.read(console), touched(diff))
+        text, others = data_races(checks.read(console), our_functions(base, commit))
         with open(console, "w") as log:
             log.write(text)
         for title in sorted(set(others)):
@@ -78,8 +88,8 @@ def console_is_clean(base, tally, commit, console, which, rerun):
 
 def debugged(base, tally, commit, which):
     rerun = f"./run debugged {which}"
-    fragment = os.path.join(ROOT, "scripts", f"debug-{which}.config")
-    image = build.kernel(base, commit["lab"], f"lab-{which}", f"x86_64-{which}", [fragment])
+    image = build.kernel(base, commit["lab"], f"lab-{which}", f"x86_64-{which}",
+                         [fragment(which)])
     initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
 
     console, _, results = boot(image, initrd, which, "folio",
@@ -101,3 +111,22 @@ def debugged(base, tally, commit, which):
                             f"lab.test={stress.TEST} lab.args=-t,{STRESS},-s,1")
     stress.judged(tally, "mm", text, rerun, whole=False)
     console_is_clean(base, tally, commit, console, which, rerun)
+
+    for name, guard in series.guards().items():
+        if guard.where == which:
+            control(base, tally, commit, initrd, guard, rerun)
+
+
+def control(base, tally, commit, initrd, guard, rerun):
+    """Without the guard, the checker must have something to say of a function of the series."""
+    which = guard.where
+    image = build.kernel(base, series.mutate(base, commit["lab"], guard), f"mutant-{guard.name}",
+                         f"x86_64-{which}", [fragment(which)])
+    log = f"mutant-{guard.name}"
+    with stage(f"boot {log}"):
+        console, _ = guest.boot(image, initrd, log, f"{APPEND} lab.kunit "
+                                f"kunit.filter_glob={CONTENDED}", TIME_LIMIT,
+                                MACHINE.get(which, ()))
+    found, _ = data_races(checks.read(console), our_functions(base, commit))
+    tally.check(DATA_RACE.search(found), f"{which} has nothing to say ({console}) with this "
+                f"removed: {guard.removes}", rerun)

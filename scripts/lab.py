@@ -9,6 +9,7 @@ import signal
 import sys
 
 import base as bases
+import bench
 import build
 import checks
 import debugged
@@ -289,6 +290,13 @@ def cmd_stress(base, args):
     return tally.verdict()
 
 
+def cmd_bench(base, args):
+    tally = judge.Tally()
+    commit = commits(base)
+    bench.bench(base, tally, commit, build.selftests(base, commit["tree"]))
+    return tally.verdict()
+
+
 def cmd_matrix(base, args):
     tally = judge.Tally()
     matrix.matrix(base, tally, commits(base), args.names)
@@ -361,7 +369,7 @@ def arguments():
     for name, command in (("test", cmd_test), ("kunit", cmd_kunit), ("selftest", cmd_selftest),
                           ("replay", cmd_replay), ("explore", cmd_explore),
                           ("stress", cmd_stress), ("debugged", cmd_debugged),
-                          ("matrix", cmd_matrix),
+                          ("matrix", cmd_matrix), ("bench", cmd_bench),
                           ("own", cmd_own),
                           ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("litmus", cmd_litmus),
                           ("docs", cmd_docs), ("tree", cmd_tree), ("series", cmd_series),

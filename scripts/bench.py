@@ -1,0 +1,290 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What the change costs: stock, patched, and the fix that was proposed, side by side.
+
+Instructions are counted by QEMU (-icount: the time stamp counter of the guest counts them), one
+boot a kernel, and are exact.  Time is that of UML, which runs the kernel's code as it is on the
+CPUs of this machine; the kernels take turns, round after round, and what counts is the ratio
+within a round.
+"""
+
+import json
+import os
+import re
+import shutil
+import statistics
+
+import build
+import checks
+import guest
+import judge
+import series
+from stage import OUT, ROOT, Fail, logfile, output, run, stage
+
+KERNELS = STOCK, PATCHED, LOCK_FIRST = "stock", "patched", "lock-first"
+TEST = build.BENCH
+CONFIG = os.path.join(ROOT, "scripts", "bench.config")
+QEMU_CONFIG = os.path.join(ROOT, "scripts", "bench-x86_64.config")
+VARIANT = os.path.join("bench", "lock-first.diff")
+ROUNDS = 8
+# Nothing in it depends on the time it takes: each instruction is a nanosecond.
+COUNTING = ["-accel", "tcg", "-icount", "shift=0,sleep=off", "-smp", "1", "-seed", "1",
+            "-rtc", "base=2026-01-01,clock=vm"]
+QEMU_LIMIT, UML_LIMIT = 300, 120        # seconds
+UML = ["mem=1G", "seccomp=on", "ncpus=2", "con=null", "con0=fd:0,fd:1", "quiet"]
+SAMPLE = re.compile(r"^# sample: (\S+) (\d+) (\d+) (\d+) (\d+)\r?$", re.M)
+UNCHANGED = ("mm/filemap.o", "mm/truncate.o", "mm/madvise.o")
+RERUN = "./run bench"
+# The work of two CPUs at once.
+CONTENDED = ("both.isolate", "both.release")
+
+INSTRUCTIONS, TIME = "instructions", "time"
+
+
+class Bar:
+    """What a ratio of two kernels must hold to."""
+
+    def __init__(self, letter, kind, works, low=0.0, high=float("inf"), of=PATCHED, to=STOCK):
+        self.letter, self.kind, self.works = letter, kind, works.split()
+        self.low, self.high, self.of, self.to = low, high, of, to
+
+    def __str__(self):
+        bounds = [f"at least {self.low:g}"] * (self.low > 0)
+        bounds += [f"at most {self.high:g}"] * (self.high < float("inf"))
+        return f"{self.of}/{self.to} {' and '.join(bounds)}"
+
+
+BARS = [
+    Bar("a", INSTRUCTIONS, "isolate.file isolate.anon", high=1.03),
+    Bar("a", TIME, "isolate.file isolate.anon", high=1.02),
+    Bar("b", TIME, "refuse", high=0.5),
+    Bar("c", INSTRUCTIONS, "orphans", high=0.2),
+    Bar("c", TIME, "orphans", high=0.2),
+    Bar("d", INSTRUCTIONS, "truncate.tmpfs truncate.ext4 munmap.anon", 0.99, 1.01),
+    # Times of contended work are shorter where there is more throughput
+    Bar("e", TIME, " ".join(CONTENDED), high=1 / 0.99),
+    Bar("e", TIME, " ".join(CONTENDED), 2, of=LOCK_FIRST, to=PATCHED),
+    Bar("f", TIME, "pageout.ext4 fault.ext4", 0.98, 1.02),
+]
+MAX_GROWTH = 256        # bytes of text
+
+
+def commits(base, commit):
+    """{kernel: commit} with the part of the benchmark that is in the kernel."""
+    patch = next((each for each in series.patches(series.LAB)
+                  if "mm/folio_bench.c" in each.files), None)
+    if not patch:
+        raise Fail("no patch of the lab adds mm/folio_bench.c")
+    found = {kernel: series.part_of(base, onto, patch, "mm/")
+             for kernel, onto in ((STOCK, commit["stock"]), (PATCHED, commit["mm"]))}
+    with open(os.path.join(ROOT, VARIANT)) as diff:
+        found[LOCK_FIRST] = series.altered(base, found[STOCK], diff.read(), VARIANT)
+    return found
+
+
+def built(base, commit, kernel, folder, fragments, image, *options):
+    """(what boots, vmlinux, the disassembly of what must not change) of a kernel."""
+    objects = os.path.join(base.dir, folder)
+    kept = os.path.join(base.dir, "images",
+                        f"{folder}-{build.key(base, commit, fragments)}")
+    names = ["image", "vmlinux", *map(os.path.basename, UNCHANGED)]
+    if not os.path.isdir(kept):
+        with stage(f"build {folder}, {kernel}"):
+            base.checkout(commit)
+            log = f"{folder}-{kernel}.log"
+            build.merge_config(base, f"config-{log}", objects, fragments, *options)
+            build.make(base, objects, f"build-{log}", *options, os.path.basename(image))
+            shutil.rmtree(kept + ".new", ignore_errors=True)
+            os.makedirs(kept + ".new")
+            for source, name in zip((image, "vmlinux", *UNCHANGED), names):
+                shutil.copy(os.path.join(objects, source), os.path.join(kept + ".new", name))
+            os.rename(kept + ".new", kept)
+    return {name: os.path.join(kept, name) for name in names}
+
+
+def samples(text, column):
+    """{(work, size): the least of what one operation took}."""
+    found = {}
+    for work, size, ops, *figures in SAMPLE.findall(text):
+        if int(ops):
+            found.setdefault((work, int(size)), []).append(int(figures[column]) / int(ops))
+    return {key: min(figures) for key, figures in found.items()}
+
+
+def results_of(tally, text, name, log, skipped):
+    """The test ran to its end, and skipped nothing but what it is to."""
+    results, reasons = judge.tap(text)
+    for work, verdict in results.items():
+        want = "skip" if work in skipped else "pass"
+        tally.check(verdict == want, f"{name}: {work}: {verdict} {reasons.get(work, '')}".strip()
+                    + f", not {want} ({log})", RERUN)
+
+
+def count(base, tally, images, initrd, kernel, name):
+    """Boot under QEMU; return {(work, size): instructions}."""
+    log = f"bench-qemu-{name}"
+    with stage(f"count instructions, {name}") as this:
+        _, tests = guest.boot(images[kernel]["image"], initrd, log,
+                              f"lab.test={TEST} lab.args=-r,5,-m,20", QEMU_LIMIT, COUNTING)
+        text = checks.read(tests)
+        found = samples(text, 1)
+        this.note = f"{len(found)} figures"
+    results_of(tally, text, log, tests, ["both"])
+    return found
+
+
+def measure(tally, images, initrd, kernel, number):
+    """Boot under UML; return {(work, size): nanoseconds}."""
+    log = f"bench-uml-{kernel}-{number}.log"
+    run([images[kernel]["image"], f"initrd={initrd}", *UML, f"lab.test={TEST}",
+         "lab.args=-r,5"], log, timeout=UML_LIMIT)
+    text = checks.read(logfile(log))
+    results_of(tally, text[text.find("TAP version"):], log, logfile(log), [])
+    return samples(text, 0)
+
+
+def ratios(rounds, of, to):
+    """{(work, size): (median, least, greatest) of the ratios of two kernels in each round}."""
+    found = {}
+    for each in rounds:
+        for key in each[of].keys() & each[to].keys():
+            if each[to][key]:
+                found.setdefault(key, []).append(each[of][key] / each[to][key])
+    return {key: (statistics.median(values), min(values), max(values))
+            for key, values in found.items()}
+
+
+def growth(base, images, kernel):
+    """By how many bytes the text of vmlinux grows, and where."""
+    lines = output([os.path.join(base.src, "scripts/bloat-o-meter"), "-t",
+                    images[STOCK]["vmlinux"], images[kernel]["vmlinux"]]).splitlines()
+    total = next(line for line in lines if line.startswith("Total: "))
+    before, after = map(int, re.search(r"Before=(\d+), After=(\d+)", total).groups())
+    return after - before, [line for line in lines[2:] if line.split()[-1:] != ["0"]
+                            and not line.startswith("Total")]
+
+
+def same_code(tally, images, what):
+    for path in UNCHANGED:
+        name = os.path.basename(path)
+        one, other = (output(["objdump", "-dr", "--no-show-raw-insn", images[kernel][name]])
+                      for kernel in (STOCK, PATCHED))
+        differs = judge.code_difference(one, other)
+        tally.check(differs is None, f"{differs} of {path} ({what}) is not what it is on stock",
+                    RERUN)
+
+
+def size(number):
+    return f"{number / 1024:g}k" if number >= 1024 else str(number)
+
+
+def table(counted, timed, rounds):
+    """One line a work and size."""
+    lines = [f"{'':<22}{'instructions':^36}  {'time, ns':^50}",
+             f"{'work':<16}{'size':>6}{STOCK:>10}{PATCHED:>10}{'/stock':>8}{'lock-f.':>8}  "
+             f"{STOCK:>10}{PATCHED:>10}{'/stock':>8}{'least':>7}{'most':>7}{'lock-f.':>8}"]
+    for key in sorted(counted[STOCK].keys() | timed[PATCHED].keys(),
+                      key=lambda key: list(dict.fromkeys(
+                          work for work, _ in [*counted[STOCK], *rounds[0][STOCK]]
+                      )).index(key[0]) * 10 ** 6 + key[1]):
+        line = f"{key[0]:<16}{size(key[1]):>6}"
+        if key in counted[STOCK]:
+            stock = counted[STOCK][key]
+            line += (f"{stock:10.1f}{counted[PATCHED][key]:10.1f}"
+                     f"{counted[PATCHED][key] / stock:8.3f}"
+                     f"{counted[LOCK_FIRST][key] / stock:8.3f}")
+        else:
+            line += " " * 36
+        if key in timed[PATCHED]:
+            medians = {kernel: statistics.median(each[kernel][key] for each in rounds)
+                       for kernel in KERNELS}
+            line += (f"  {medians[STOCK]:10.1f}{medians[PATCHED]:10.1f}"
+                     + "{:8.3f}{:7.3f}{:7.3f}".format(*timed[PATCHED][key])
+                     + f"{timed[LOCK_FIRST][key][0]:8.3f}")
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def judged(tally, counted, rounds):
+    """Hold the ratios to the bars."""
+    for bar in BARS:
+        if bar.kind == INSTRUCTIONS:
+            found = ratios([counted], bar.of, bar.to)
+        else:
+            found = ratios(rounds, bar.of, bar.to)
+        for work in bar.works:
+            keys = [key for key in found if key[0] == work]
+            tally.check(keys, f"({bar.letter}) {work}: nothing was measured", RERUN)
+            for key in keys:
+                ratio = found[key][0]
+                tally.check(bar.low <= ratio <= bar.high, f"({bar.letter}) {work} {size(key[1])}, "
+                            f"{bar.kind}: {ratio:.3f}, not {bar}", RERUN)
+
+
+def plot(path, counted, timed):
+    """A picture of the ratios to stock, by gnuplot."""
+    data = path + ".dat"
+    with open(data, "w") as out:
+        for key in counted[STOCK].keys() & timed[PATCHED].keys():
+            out.write(f'"{key[0]} {size(key[1])}" '
+                      f"{counted[PATCHED][key] / counted[STOCK][key]} {timed[PATCHED][key][0]} "
+                      f"{counted[LOCK_FIRST][key] / counted[STOCK][key]} "
+                      f"{timed[LOCK_FIRST][key][0]}\n")
+    run(["gnuplot", "-e", f"""
+        set terminal svg size 1100,520 font 'DejaVu Sans,11'; set output '{path}';
+        set style data histogram; set style fill solid 0.7 border -1; set grid y;
+        set ylabel 'ratio to stock'; set xtics rotate by -40; set key top right;
+        set yrange [0:*]; plot '{data}' using 2:xtic(1) title 'patched, instructions',
+        '' using 3 title 'patched, time', '' using 4 title 'lock-first, instructions',
+        '' using 5 title 'lock-first, time', 1 notitle with lines lt -1
+        """.replace("\n", " ")], "gnuplot.log")
+
+
+def bench(base, tally, commit, tests):
+    commit = commits(base, commit)
+    initrd = guest.initramfs(base, tests)
+    qemu, uml = {}, {}
+    for kernel in KERNELS:
+        qemu[kernel] = built(base, commit[kernel], kernel, "bench-x86_64", [CONFIG, QEMU_CONFIG],
+                             "arch/x86/boot/bzImage")
+    for kernel in KERNELS:
+        uml[kernel] = built(base, commit[kernel], kernel, "bench-um", [CONFIG], "linux", "ARCH=um")
+
+    counted = {kernel: count(base, tally, qemu, initrd, kernel, kernel) for kernel in KERNELS}
+    again = count(base, tally, qemu, initrd, PATCHED, PATCHED + "-again")
+    tally.check(again == counted[PATCHED], "two boots of one kernel do not count the same: "
+                + ", ".join(f"{work} {number}" for work, number in sorted(
+                    key for key in again.keys() | counted[PATCHED].keys()
+                    if again.get(key) != counted[PATCHED].get(key))), RERUN)
+    rounds = []
+    with stage("time, kernels in turn") as this:
+        for number in range(ROUNDS):
+            rounds.append({kernel: measure(tally, uml, initrd, kernel, number)
+                           for kernel in KERNELS})
+            this.progress(f"{number + 1} of {ROUNDS} rounds")
+        this.note = f"{ROUNDS} rounds"
+
+    timed = {kernel: ratios(rounds, kernel, STOCK) for kernel in KERNELS[1:]}
+    print(f"\n{table(counted, timed, rounds)}\n")
+    grown = {}
+    for what, images in (("x86_64", qemu), ("UML", uml)):
+        grown[what] = {}
+        for kernel in KERNELS[1:]:
+            grown[what][kernel], lines = growth(base, images, kernel)
+            print(f"text of vmlinux, {what}, {kernel}: {grown[what][kernel]:+} bytes")
+            print("\n".join(f"  {line}" for line in lines) if kernel == PATCHED else "")
+        tally.check(grown[what][PATCHED] <= MAX_GROWTH, f"vmlinux of {what} grows by "
+                    f"{grown[what][PATCHED]} bytes, more than {MAX_GROWTH}", RERUN)
+        same_code(tally, images, what)
+    judged(tally, counted, rounds)
+    with open(os.path.join(OUT, "bench.json"), "w") as out:
+        json.dump({
+            "base": base.version, "text growth": grown,
+            "instructions": {kernel: {f"{work} {number}": value
+                                      for (work, number), value in figures.items()}
+                             for kernel, figures in counted.items()},
+            "nanoseconds": [{kernel: {f"{work} {number}": value
+                                      for (work, number), value in figures.items()}
+                             for kernel, figures in each.items()} for each in rounds],
+        }, out, indent=1)
+    plot(os.path.join(OUT, "bench.svg"), counted, timed)
+    print("the figures: out/bench.json; a picture: out/bench.svg")

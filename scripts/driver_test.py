@@ -37,6 +37,10 @@ class Tap(unittest.TestCase):
         self.assertEqual(results, {"sched": "skip", "other": "pass"})
         self.assertEqual(reasons, {"sched": ""})
 
+    def test_skip_before_the_name(self):
+        self.assertEqual(judge.tap("1..1\nok 1 # SKIP pageout # no file\n"),
+                         ({"pageout": "skip"}, {"pageout": "no file"}))
+
     def test_good(self):
         results, reasons = judge.tap(GOOD)
         self.assertEqual(results, {"lru.isolate": "pass", "lru.orphan": "skip", "lru": "pass"})

@@ -7,6 +7,7 @@ import shutil
 import sys
 import unittest
 
+import bench_test
 import build
 import driver_test
 import explore_test
@@ -35,7 +36,7 @@ def driver(base, tally):
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
                                    for module in (driver_test, replay_test,
                                                  explore_test, sched_test, stress_test,
-                                                 matrix_test, own_test))
+                                                 matrix_test, own_test, bench_test))
         with open(logfile("driver.log"), "w") as log:
             result = unittest.TextTestRunner(log).run(suite)
         this.note = f"{result.testsRun} checks"

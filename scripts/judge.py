@@ -13,7 +13,7 @@ KNOWN = "fail (known)"
 # Where KUnit runs: the columns of [kunit] there.
 KUNITS = ["qemu", "uml-smp", "uml-up", "kunit.py-x86_64"]
 EXPECTED = os.path.join(ROOT, "scripts", "expected.toml")
-RESULT = re.compile(r"^(?:# )*(not ok|ok) \d+ (\S+)[^#]*(?:# (SKIP|XFAIL)\b ?(.*))?")
+RESULT = re.compile(r"^(?:# )*(not ok|ok) \d+ (?:([^\s#]\S*)[^#]*)?(?:# (SKIP|XFAIL)\b ?(.*))?")
 PLAN = re.compile(r"^(?:# )*1\.\.(\d+)")
 # In addition to rcutorture's console-badness.sh.
 BADNESS = re.compile(r"page dumped because|Bad page|list_(add|del) corruption|Kernel panic|"
@@ -45,6 +45,9 @@ def tap(text):
             continue
         seen += 1
         verdict, name, skip, reason = match.groups()
+        if not name:        # kselftest.h has it after the SKIP
+            name, _, reason = (reason or "").partition(" ")
+            reason = reason.removeprefix("# ")
         if name in results:
             raise Fail(f"the check {name} is reported twice")
         results[name] = "skip" if skip else "pass" if verdict == "ok" else "fail"

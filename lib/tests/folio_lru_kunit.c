@@ -808,8 +808,31 @@ static void isolate_pins_first(struct kunit *test)
 	if (test->status == KUNIT_SUCCESS && !pin.hits)
 		kunit_skip(test, "the hardware breakpoints did not trigger");
 }
+
+/* Pinning disturbs folio_ref_freeze(): not for a folio that is not on the LRU */
+static void isolate_off_lru_no_count(struct kunit *test)
+{
+	struct folio *folio = own_folio(test, bare_folio_nolru(test, 0));
+
+	memset(&pin, 0, sizeof(pin));
+	pin.folio = folio;
+	pin.task = current;
+	pin_watch(test, &folio->_refcount, sizeof(folio->_refcount), HW_BREAKPOINT_RW);
+
+	KUNIT_EXPECT_FALSE(test, folio_isolate_lru(folio));
+	KUNIT_EXPECT_EQ(test, pin.hits, 0);
+	/* Would it have been seen? */
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	if (test->status == KUNIT_SUCCESS && !pin.hits)
+		kunit_skip(test, "the hardware breakpoint did not trigger");
+}
 #else
 static void isolate_pins_first(struct kunit *test)
+{
+	kunit_skip(test, "needs hardware breakpoints as x86 has them");
+}
+
+static void isolate_off_lru_no_count(struct kunit *test)
 {
 	kunit_skip(test, "needs hardware breakpoints as x86 has them");
 }
@@ -926,7 +949,7 @@ static void isolate_orphan_keeps_lru(struct kunit *test)
 	watched_enough(test);
 }
 
-/* Pinning disturbs folio_ref_freeze(): not for a folio that is not on the LRU */
+/* The same, as far as another CPU sees it */
 static void isolate_off_lru_no_pin(struct kunit *test)
 {
 	struct folio *folio = own_folio(test, bare_folio_nolru(test, 0));
@@ -1441,6 +1464,7 @@ static struct kunit_case isolate_cases[] = {
 	KUNIT_CASE(is_orphan),
 	KUNIT_CASE(isolate_pins_first),
 	KUNIT_CASE(isolate_orphan_keeps_lru),
+	KUNIT_CASE(isolate_off_lru_no_count),
 	KUNIT_CASE(isolate_off_lru_no_pin),
 	KUNIT_CASE(isolate_contended),
 	KUNIT_CASE(isolate_count_zero),

@@ -110,7 +110,7 @@ static int bench_release(struct folio_set *set, struct folio_bench *bench)
 	lru_add_drain();
 
 	watch = stopwatch_start();
-	release_pages((release_pages_arg)set->folios, set->nr);
+	release_pages(set->folios, set->nr);
 	stopwatch_stop(&watch, bench);
 	return ret;
 }
@@ -176,7 +176,7 @@ static int bench_run(unsigned int cmd, struct folio_bench *bench)
 		cond_resched();
 	} while (!ret && time_before(jiffies, end) && !signal_pending(current));
 
-	release_pages((release_pages_arg)all.folios, all.nr);
+	release_pages(all.folios, all.nr);
 out:
 	kvfree(all.folios);
 	return ret;

@@ -212,7 +212,7 @@ static ssize_t schedule_write(struct file *file, const char __user *buf, size_t 
 		return -E2BIG;
 	text = memdup_user_nul(buf, len);
 	if (IS_ERR(text))
-		return PTR_ERR(no_free_ptr(text));
+		return PTR_ERR(text);
 	if (strlen(text) != len)
 		return -EINVAL;
 	armed = kzalloc_obj(*armed);
@@ -239,7 +239,7 @@ static int schedule_open(struct inode *inode, struct file *file)
 	if (front.open)
 		return -EBUSY;
 	front.open = true;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 }
 
 static void disarm(void)
@@ -290,7 +290,7 @@ static int join_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&joined->lock);
 	file->private_data = joined;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 }
 
 static int join(struct joined *joined, unsigned int actor)
@@ -423,7 +423,7 @@ static int state_show(struct seq_file *seq, void *data)
 	unsigned int bad_line = READ_ONCE(front.bad_line);
 
 	if (IS_ERR(run))
-		return PTR_ERR(no_free_ptr(run));
+		return PTR_ERR(run);
 	if (bad_line)
 		seq_printf(seq, "malformed: line %u\n", bad_line);
 	if (!run) {
@@ -453,7 +453,7 @@ static int trace_show(struct seq_file *seq, void *data)
 	struct mm_sync_run *run __free(kfree) = peek();
 
 	if (IS_ERR_OR_NULL(run))
-		return PTR_ERR(no_free_ptr(run));
+		return PTR_ERR(run);
 	for (int i = 0; i < run->nr_events; i++) {
 		const struct mm_sync_event *event = run->events + i;
 		const struct mm_sync_state *state = &event->state;

@@ -115,6 +115,7 @@ static int env_rmdir(void)
 	return ret;
 }
 
+#ifdef CONFIG_MEMCG
 static int env_mkdir(void)
 {
 	struct dentry *root = env.cgroup->mnt_root;
@@ -139,11 +140,7 @@ static int env_mkdir(void)
 	cgrp = cgroup_get_from_path("/" CGROUP_NAME);
 	if (IS_ERR(cgrp))
 		return PTR_ERR(cgrp);
-#ifdef CONFIG_MEMCG
 	css = cgroup_get_e_css(cgrp, &memory_cgrp_subsys);
-#else
-	css = NULL;
-#endif
 	if (css && css->cgroup == cgrp)
 		env.css = css;
 	else if (css)
@@ -151,6 +148,12 @@ static int env_mkdir(void)
 	cgroup_put(cgrp);
 	return env.css ? 0 : -ENODEV;
 }
+#else
+static int env_mkdir(void)
+{
+	return -ENODEV;
+}
+#endif
 
 static int env_set_lru_gen(bool on)
 {

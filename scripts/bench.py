@@ -27,7 +27,7 @@ QEMU_CONFIG = os.path.join(ROOT, "scripts", "bench-x86_64.config")
 VARIANT = os.path.join("bench", "lock-first.diff")
 ROUNDS = 8
 # Nothing in it depends on the time it takes: each instruction is a nanosecond.
-COUNTING = ["-accel", "tcg", "-icount", "shift=0,sleep=off", "-smp", "1", "-seed", "1",
+COUNTING = ["-icount", "shift=0,sleep=off", "-smp", "1", "-seed", "1",
             "-rtc", "base=2026-01-01,clock=vm"]
 QEMU_LIMIT, UML_LIMIT = 300, 120        # seconds
 UML = ["mem=1G", "seccomp=on", "ncpus=2", "con=null", "con0=fd:0,fd:1", "quiet"]
@@ -124,7 +124,7 @@ def count(base, tally, images, initrd, kernel, name):
     log = f"bench-qemu-{name}"
     with stage(f"count instructions, {name}") as this:
         _, tests = guest.boot(images[kernel]["image"], initrd, log,
-                              f"lab.test={TEST} lab.args=-r,5,-m,20", QEMU_LIMIT, COUNTING)
+                              f"lab.test={TEST} lab.args=-r,5,-m,20", QEMU_LIMIT, COUNTING, accel=["-accel", "tcg"])
         text = checks.read(tests)
         found = samples(text, 1)
         this.note = f"{len(found)} figures"

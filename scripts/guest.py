@@ -8,7 +8,8 @@ import subprocess
 from stage import Fail, logfile, run, tail
 
 TIME_LIMIT = 420            # seconds; a boot with all the selftests takes about 60
-QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2",
+PARALLEL = ["-accel", "tcg,thread=multi"]
+QEMU = ["qemu-system-x86_64", "-cpu", "max", "-smp", "2",
         "-m", "1G", "-bios", "qboot.rom", "-no-reboot", "-display", "none", "-monitor", "none",
         "-nic", "none"]
 # ZONE_MOVABLE is for the cases about long-term pins and memory offlining.
@@ -56,7 +57,8 @@ file /bin/bash /bin/bash-static 755 0 0
     return path
 
 
-def boot(image, initrd, name, append="", time_limit=TIME_LIMIT, machine=(), follow=None):
+def boot(image, initrd, name, append="", time_limit=TIME_LIMIT, machine=(), follow=None,
+         accel=PARALLEL):
     """Run the tests in a guest; return the paths of its console and of its test output.
 
     machine: arguments for QEMU.  follow: as count of stage.run(), for lines of the test output.
@@ -66,7 +68,7 @@ def boot(image, initrd, name, append="", time_limit=TIME_LIMIT, machine=(), foll
         open(path, "w").close()
     output = f"stdio,id=tests,logfile={tests}" if follow else f"file,id=tests,path={tests}"
     try:
-        run(QEMU + ["-kernel", image, "-initrd", initrd, "-append", f"{APPEND} {append}",
+        run(QEMU + [*accel, "-kernel", image, "-initrd", initrd, "-append", f"{APPEND} {append}",
                     "-chardev", output, "-serial", f"file:{console}", "-serial", "chardev:tests",
                     *machine],
             f"{name}.qemu", timeout=time_limit, count=follow)
@@ -91,6 +93,6 @@ def boot(image, initrd, name, append="", time_limit=TIME_LIMIT, machine=(), foll
 
 
 def shell(image, initrd):
-    subprocess.call(QEMU + ["-kernel", image, "-initrd", initrd, "-append",
+    subprocess.call(QEMU + [*PARALLEL, "-kernel", image, "-initrd", initrd, "-append",
                             f"{APPEND} lab.shell kunit.enable=0", "-serial", "mon:stdio",
                             "-serial", "null"])

@@ -115,6 +115,20 @@ static int bench_release(struct folio_set *set, struct folio_bench *bench)
 	return ret;
 }
 
+static int bench_put(struct folio_set *set, struct folio_bench *bench)
+{
+	struct stopwatch watch;
+	unsigned int i;
+
+	for (i = 0; i < set->nr; i++)
+		folio_get(set->folios[i]);
+
+	watch = stopwatch_start();
+	release_pages(set->folios, set->nr);
+	stopwatch_stop(&watch, bench);
+	return 0;
+}
+
 /* The folios of user memory, each once, with a reference each. */
 static int folios_get(struct folio_set *set, struct folio_bench *bench)
 {
@@ -170,6 +184,8 @@ static int bench_run(unsigned int cmd, struct folio_bench *bench)
 			ret = bench_isolate(&set, bench);
 		else if (cmd == FOLIO_BENCH_REFUSE)
 			ret = bench_refuse(&set, bench);
+		else if (cmd == FOLIO_BENCH_PUT)
+			ret = bench_put(&set, bench);
 		else
 			ret = bench_release(&set, bench);
 		bench->ops += set.nr;
@@ -192,6 +208,7 @@ static long folio_bench_ioctl(struct file *file, unsigned int cmd,
 	case FOLIO_BENCH_ISOLATE:
 	case FOLIO_BENCH_REFUSE:
 	case FOLIO_BENCH_RELEASE:
+	case FOLIO_BENCH_PUT:
 		break;
 	default:
 		return -ENOTTY;

@@ -10,10 +10,12 @@
  * FOLIO_BENCH_ISOLATE: isolate the folios of user memory, then put them back
  * FOLIO_BENCH_REFUSE: try to isolate these while they are off the LRU lists
  * FOLIO_BENCH_RELEASE: put the last references of new folios on LRU lists
+ * FOLIO_BENCH_PUT: put references to the folios of user memory, not the last
  */
 #define FOLIO_BENCH_ISOLATE	_IOWR('F', 1, struct folio_bench)
 #define FOLIO_BENCH_REFUSE	_IOWR('F', 2, struct folio_bench)
 #define FOLIO_BENCH_RELEASE	_IOWR('F', 3, struct folio_bench)
+#define FOLIO_BENCH_PUT		_IOWR('F', 4, struct folio_bench)
 
 #define FOLIO_BENCH_MAX_PAGES	262144
 

@@ -218,6 +218,10 @@ class ObjectCode(unittest.TestCase):
     def test_same(self):
         self.assertIsNone(judge.code_difference(self.CODE, self.CODE.replace("x.o", "y.o")))
         self.assertEqual(list(judge.functions(self.CODE)), ["a", "b", "c"])
+        one, other = (f"0 <a>:\n 0: jmp 54 <__UNIQUE_ID_addressable_{name}+0x4>\n"
+                      for name in ("b_668", "b_669"))
+        self.assertIsNone(judge.code_difference(one, other))
+        self.assertEqual(judge.code_difference(one, other.replace("b_", "c_")), "a")
 
     def test_different(self):
         for old, new, name in (("PLT32 c", "PLT32 d", "b"), ("ret\n\n5", "nop\n\n5", "a"),

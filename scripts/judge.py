@@ -118,7 +118,11 @@ def complaints(lines):
 
 
 def functions(disassembly):
-    """{function: its code} of what objdump says of an object file."""
+    """{function: its code} of what objdump says of an object file.
+
+    It may name code after a symbol with a number of its own in each file.
+    """
+    disassembly = re.sub(r"(__UNIQUE_ID_\w+)_\d+", r"\1", disassembly)
     parts = re.split(r"^[0-9a-f]+ <(.*)>:$", disassembly, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 

@@ -43,9 +43,10 @@
 #define BENCH_FILE		"/sys/kernel/debug/folio_bench"
 #define CHUNK_PAGES		8	/* to send at a time */
 #define FAULT_AROUND_PAGES	16
+#define SAMPLE_PAGES		4096
 
 static int repeats = 5;
-static int contend_msecs = 300;
+static int contend_msecs = 50;
 static int bench_fd = -1;
 
 struct stopwatch {
@@ -153,6 +154,7 @@ static bool bench(unsigned int cmd, struct folio_bench *bench, char *map,
 	return !ioctl(bench_fd, cmd, bench);
 }
 
+/* Few pages are taken again and again: a clock may have no more than microseconds. */
 static void in_kernel(const char *work, unsigned int cmd, enum memory kind,
 		      const size_t *sizes)
 {
@@ -165,18 +167,27 @@ static void in_kernel(const char *work, unsigned int cmd, enum memory kind,
 		return;
 	}
 	for (; *sizes; sizes++) {
+		size_t pages = *sizes > SAMPLE_PAGES ? *sizes : SAMPLE_PAGES;
+
 		map = memory_map(kind, *sizes * psize());
 		if (!map) {
 			fail(work, "mmap");
 			return;
 		}
 		for (i = 0; i < repeats; i++) {
-			if (!bench(cmd, &b, map, *sizes, 0)) {
-				fail(work, BENCH_FILE);
-				munmap(map, *sizes * psize());
-				return;
+			uint64_t ops = 0, nsecs = 0, cycles = 0;
+
+			while (ops < pages) {
+				if (!bench(cmd, &b, map, *sizes, 0) || !b.ops) {
+					fail(work, BENCH_FILE);
+					munmap(map, *sizes * psize());
+					return;
+				}
+				ops += b.ops;
+				nsecs += b.nsecs;
+				cycles += b.cycles;
 			}
-			print_sample(work, *sizes, b.ops, b.nsecs, b.cycles);
+			print_sample(work, *sizes, ops, nsecs, cycles);
 		}
 		munmap(map, *sizes * psize());
 	}
@@ -191,54 +202,61 @@ static void meet(int *here, int nr)
 		;
 }
 
-/* One process isolates, another releases; both on CPUs of their own or alone. */
-static void contend(const char *work, bool isolate, bool release)
+struct contender {
+	const char *name;
+	unsigned int cmd;
+	enum memory kind;
+};
+
+static const struct contender isolate = { "isolate", FOLIO_BENCH_ISOLATE, TMPFS },
+			      release = { "release", FOLIO_BENCH_RELEASE, ANON },
+			      put = { "put", FOLIO_BENCH_PUT, TMPFS };
+
+/* One or two processes, each on a CPU of its own, all at folios of one lruvec. */
+static void contend(const char *work, const struct contender *first,
+		    const struct contender *second)
 {
+	const struct contender *contenders[] = { first, second };
+	int nr = second ? 2 : 1, status, i, j;
 	unsigned int pages = 1024;
 	struct folio_bench *b = mmap(NULL, psize(), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	int *ready = (int *)(b + 2);
-	char *map = memory_map(TMPFS, pages * psize());
-	int both = isolate && release, status = 0, i;
+	int *ready = (int *)(b + nr);
 	bool ok = true;
-	pid_t pid = 0;
+	char name[32];
 
-	if (bench_fd < 0 || (both && sysconf(_SC_NPROCESSORS_ONLN) < 2)) {
+	if (bench_fd < 0 || sysconf(_SC_NPROCESSORS_ONLN) < nr) {
 		errno = 0;
-		skip(work, "needs CONFIG_FOLIO_BENCH, root and a second CPU");
+		skip(work, "needs root, CONFIG_FOLIO_BENCH and a CPU for each");
 		goto out;
 	}
 	for (i = 0; ok && i < repeats; i++) {
 		__atomic_store_n(ready, 0, __ATOMIC_SEQ_CST);
-		if (release) {
-			pid = fork();
-			if (!pid) {
-				run_on(1);
-				meet(ready, 1 + both);
-				exit(!bench(FOLIO_BENCH_RELEASE, &b[1], NULL,
-					    pages, contend_msecs));
+		for (j = 0; j < nr; j++) {
+			if (!fork()) {
+				char *map = memory_map(contenders[j]->kind,
+						       pages * psize());
+
+				alarm(60);	/* if the other one can't be had */
+				run_on(j);
+				meet(ready, nr);
+				exit(!map || !bench(contenders[j]->cmd, &b[j], map,
+						    pages, contend_msecs));
 			}
 		}
-		if (isolate) {
-			meet(ready, 1 + both);
-			ok = bench(FOLIO_BENCH_ISOLATE, &b[0], map, pages,
-				   contend_msecs);
+		while (wait(&status) > 0)
+			ok &= !status;
+		for (j = 0; ok && j < nr; j++) {
+			snprintf(name, sizeof(name), nr > 1 ? "%s.%s" : "%s",
+				 work, contenders[j]->name);
+			print_sample(name, nr, b[j].ops, b[j].nsecs, b[j].cycles);
 		}
-		if (release)
-			ok &= waitpid(pid, &status, 0) == pid && !status;
-		if (ok && isolate)
-			print_sample(both ? "both.isolate" : "alone.isolate", 1 + both,
-				     b[0].ops, b[0].nsecs, b[0].cycles);
-		if (ok && release)
-			print_sample(both ? "both.release" : "alone.release", 1 + both,
-				     b[1].ops, b[1].nsecs, b[1].cycles);
 	}
 	if (ok)
 		ksft_test_result_pass("%s\n", work);
 	else
 		fail(work, BENCH_FILE);
 out:
-	munmap(map, pages * psize());
 	munmap(b, psize());
 }
 
@@ -440,6 +458,8 @@ static size_t resident(char *map, size_t pages)
 static void page_out(const char *work, const char *fault, const char *dir,
 		     const size_t *sizes)
 {
+	static char buf[1 << 16];
+
 	for (; *sizes; sizes++) {
 		size_t j, len = *sizes * psize();
 		struct stopwatch watch;
@@ -457,11 +477,8 @@ static void page_out(const char *work, const char *fault, const char *dir,
 		for (i = 0; i < repeats; i++) {
 			madvise(map, len, MADV_DONTNEED);
 			readahead(fd, 0, len);
-			for (j = 0; j < *sizes; j++) {
-				char c;
-
-				pread(fd, &c, 1, j * psize());
-			}
+			for (j = 0; j < len; j += sizeof(buf))
+				pread(fd, buf, sizeof(buf), j);
 			watch = start();
 			for (j = 0; j < *sizes; j += FAULT_AROUND_PAGES)
 				FORCE_READ(map[j * psize()]);
@@ -489,7 +506,7 @@ static void page_out(const char *work, const char *fault, const char *dir,
 int main(int argc, char **argv)
 {
 	static const size_t lru[] = { 64, 512, 4096, 0 }, one[] = { 1024, 0 },
-			    few[] = { 16, 64, 256, 0 },
+			    few[] = { 16, 64, 256, 1024, 0 },
 			    files[] = { 256, 1024, 4096, 0 },
 			    large[] = { 1024, 4096, 16384, 0 };
 	const char *ext4 = getenv("FOLIO_EXT4_DIR");
@@ -505,7 +522,7 @@ int main(int argc, char **argv)
 					   argv[0]);
 	}
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(16);
 	run_on(0);
 	bench_fd = open(BENCH_FILE, O_RDWR);
 
@@ -513,9 +530,12 @@ int main(int argc, char **argv)
 	in_kernel("isolate.anon", FOLIO_BENCH_ISOLATE, ANON, one);
 	in_kernel("refuse", FOLIO_BENCH_REFUSE, TMPFS, lru);
 	in_kernel("release", FOLIO_BENCH_RELEASE, ANON, lru);
-	contend("alone.isolate", true, false);
-	contend("alone.release", false, true);
-	contend("both", true, true);
+	in_kernel("put", FOLIO_BENCH_PUT, TMPFS, lru);
+	contend("alone.isolate", &isolate, NULL);
+	contend("isolate+release", &isolate, &release);
+	contend("isolate+put", &isolate, &put);
+	contend("alone.release", &release, NULL);
+	contend("alone.put", &put, NULL);
 	orphans("orphans", few);
 	truncate_file("truncate.tmpfs", NULL, large);
 	if (!ext4)

@@ -1229,10 +1229,15 @@ static void replay(struct kunit *test)
 
 /* ---- who takes no part is not held -------------------------------------- */
 
+static unsigned long scanned_by_kswapd(void)
+{
+	return global_node_page_state(PGSCAN_KSWAPD);
+}
+
 /* Fill the page cache with clean folios until kswapd has had to look at them */
 static void make_pressure(struct race *race)
 {
-	unsigned long before = global_node_page_state(PGSCAN_KSWAPD);
+	unsigned long before = scanned_by_kswapd();
 	struct file *file;
 
 	file = race_open_ramfs();
@@ -1248,7 +1253,7 @@ static void make_pressure(struct race *race)
 			folio_unlock(folio);
 		}
 		folio_put(folio);
-		if (index % 1024 == 0 && global_node_page_state(PGSCAN_KSWAPD) > before + 1024)
+		if (index % 1024 == 0 && scanned_by_kswapd() > before + 1024)
 			break;
 		cond_resched();
 	}
@@ -1274,7 +1279,7 @@ static const struct scenario pressure = {
 
 static void kswapd_passes(struct kunit *test)
 {
-	unsigned long scanned = global_node_page_state(PGSCAN_KSWAPD);
+	unsigned long scanned = scanned_by_kswapd();
 	unsigned long bystanders = mm_sync_bystanders();
 	struct replay *replay = test->priv;
 	struct race *race = &replay->race;
@@ -1287,10 +1292,10 @@ static void kswapd_passes(struct kunit *test)
 	run_once(replay);
 	tear_down(replay);
 	KUNIT_EXPECT_EQ(test, race->run->err, 0);
-	KUNIT_EXPECT_GT(test, global_node_page_state(PGSCAN_KSWAPD), scanned);
+	KUNIT_EXPECT_GT(test, scanned_by_kswapd(), scanned);
 	KUNIT_EXPECT_GT(test, mm_sync_bystanders(), bystanders);
 	pr_info("kswapd scanned %lu pages; points passed by threads that take no part: %lu\n",
-		global_node_page_state(PGSCAN_KSWAPD) - scanned, mm_sync_bystanders() - bystanders);
+		scanned_by_kswapd() - scanned, mm_sync_bystanders() - bystanders);
 	kfree(race->run);
 	race->run = NULL;
 }

@@ -47,11 +47,13 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <linux/mempolicy.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 
+#include "kselftest.h"
 #include "vm_util.h"
 
 #ifndef MADV_COLD

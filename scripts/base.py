@@ -12,11 +12,12 @@ import sys
 
 from stage import OUT, Fail, output, run, stage
 
-SERIES_VERSION = "7.3"
+# The kernels that there is a series for; the first that can be had is the base if none is named.
+VERSIONS = ("7.3", "7.2", "6.12")
 SUITES = {"Debian": ["bookworm-backports", "trixie", "trixie-updates", "trixie-backports",
                      "forky", "sid"],
           "Debian-Security": ["bookworm-security", "trixie-security"]}
-NEEDED_GIB = 8
+NEEDED_GIB = 12
 
 GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
            "GIT_AUTHOR_NAME": "mm folio lifetime project",
@@ -34,6 +35,18 @@ class Base:
         self.dir = os.path.join(OUT, ident)
         self.src = os.path.join(self.dir, "linux")
         self.ident, self.version, self.origin = ident, version, origin
+        self.series = nearest(version)          # which of VERSIONS
+
+    @property
+    def foreign(self):
+        """Is there no series for just this kernel?  Then the mails of the nearest are tried."""
+        return series_of(self.version) != self.series
+
+    @functools.cached_property
+    def uml_smp(self):
+        """Can UML have more than one CPU?  Without, there are no sync points in it."""
+        with open(os.path.join(self.src, "arch/um/Kconfig")) as kconfig:
+            return bool(re.search(r"^config SMP$", kconfig.read(), re.M))
 
     def git(self, *args, env=None, stdin=None):
         return output(["git", *args], cwd=self.src, env={**GIT_ENV, **(env or {})},
@@ -52,15 +65,33 @@ class Base:
         self.git("clean", "--quiet", "-fd")
 
 
+def series_of(version):
+    return ".".join(version.split(".")[:2])
+
+
+def nearest(version):
+    """The one of VERSIONS, or of what BASE= names, that is the fewest releases away."""
+    def number(release):
+        major, minor = map(int, release.split(".")[:2])
+        return major * 20 + minor       # 6.19 is followed by 7.0
+    return min(wanted(), key=lambda one: abs(number(one) - number(version)))
+
+
+def wanted():
+    """Which of VERSIONS BASE= names; all, the newest first, if it names none."""
+    named = os.environ.get("BASE")
+    if named and named not in VERSIONS:
+        raise Fail(f"BASE={named}: the kernels that there is a series for are "
+                   + ", ".join(VERSIONS))
+    return (named,) if named else VERSIONS
+
+
 def makefile_version(text, where):
     found = [re.search(rf"^{key} *= *(\S*)", text, re.M)
              for key in ("VERSION", "PATCHLEVEL", "SUBLEVEL")]
     if not all(found):
         raise Fail(f"{where} is not a kernel tree: its Makefile names no version")
     version = ".".join(match[1] for match in found)
-    if not version.startswith(SERIES_VERSION + "."):
-        raise Fail(f"{where} is Linux {version}; the series in patches/v{SERIES_VERSION} is for "
-                   f"{SERIES_VERSION}.x: set KDIR to such a tree, or unset it")
     return version
 
 
@@ -110,6 +141,9 @@ def from_kdir(kdir):
         stamp = f"{kdir} {os.stat(kdir).st_mtime_ns}"
         key, origin = hashlib.sha1(stamp.encode()).hexdigest()[:12], os.path.basename(kdir)
     base = Base(f"kdir-{key}", version, origin)
+    if base.foreign:
+        print(f"{where} is Linux {version}: the patches for {base.series} are tried")
+        theirs = from_debian((base.series,))    # what git am -3 merges with
     if not os.path.isdir(base.src):
         check_disk()
         with stage(f"import {where}"):
@@ -123,6 +157,9 @@ def from_kdir(kdir):
             else:
                 run(["cp", "-a", kdir + "/.", tree], "import.log")
             into_repository(tree, base)
+            if base.foreign:
+                with open(os.path.join(base.src, ".git/objects/info/alternates"), "w") as other:
+                    other.write(os.path.join(theirs.src, ".git/objects") + "\n")
     return base
 
 
@@ -181,7 +218,7 @@ def apt_environment():
         uris[label] = uri
     if "Debian" not in uris:
         raise Fail("apt knows no Debian archive: run apt-get update first, or set "
-                   f"KDIR=<a {SERIES_VERSION} kernel tree>")
+                   f"KDIR=<a {wanted()[0]} kernel tree>")
     apt = os.path.join(OUT, "apt")
     for folder in ("lists/partial", "cache/archives/partial", "parts"):
         os.makedirs(os.path.join(apt, folder), exist_ok=True)
@@ -203,46 +240,55 @@ def apt_environment():
     return {"APT_CONFIG": os.path.join(apt, "apt.conf")}
 
 
-def from_debian():
-    remembered = os.path.join(OUT, "base.json")
-    if os.path.exists(remembered):
-        with open(remembered) as state:
-            base = Base(**json.load(state))
-        if os.path.isdir(base.src):
-            return base
+def newest_package(apt, status, update_log, versions):
+    """(which of versions, package version, suite) of the kernel source that can be had."""
+    for series in versions:
+        found = debian_versions(apt, f"linux-source-{series}")
+        if found:
+            if series != versions[0]:
+                print(f"no Debian suite ships linux-source-{versions[0]} any more: the base is "
+                      f"{series}, or KDIR=<a {versions[0]} kernel tree>")
+            return (series, *found[0])
+    with open(update_log) as log:
+        if status or "Failed to fetch" in log.read():
+            raise Fail("the Debian archive can't be reached, is the network up? "
+                       f"(apt's words: {update_log}); or set KDIR=<a {versions[0]} kernel tree>")
+    others = output(["apt-cache", "search", "--names-only", r"^linux-source-[0-9]"], env=apt)
+    have = ", ".join(re.findall(r"^\S+", others, re.M)) or "none"
+    raise Fail(f"no Debian suite ships linux-source-{' or '.join(versions)} any more (there is: "
+               f"{have}): set KDIR=<a {versions[0]}.x kernel tree>")
+
+
+def from_debian(versions):
+    for series in versions:
+        remembered = os.path.join(OUT, f"base-{series}.json")
+        if os.path.exists(remembered):
+            with open(remembered) as state:
+                base = Base(**json.load(state))
+            if os.path.isdir(base.src):
+                return base
 
     check_disk()
-    with stage("find the newest Linux " + SERIES_VERSION) as this:
+    with stage("find the newest Linux " + " or ".join(versions)) as this:
         apt = apt_environment()
         status, log = run(["apt-get", "update"], "apt-update.log", env=apt, check=False)
-        versions = debian_versions(apt, f"linux-source-{SERIES_VERSION}")
-        if not versions:
-            if status or "Failed to fetch" in open(log).read():
-                raise Fail("the Debian archive can't be reached, is the network up? "
-                           f"(apt's words: {log}); or set KDIR=<a {SERIES_VERSION} kernel tree>")
-            others = output(["apt-cache", "search", "--names-only", r"^linux-source-[0-9]"],
-                            env=apt)
-            have = ", ".join(re.findall(r"^\S+", others, re.M)) or "none"
-            raise Fail(f"no Debian suite ships linux-source-{SERIES_VERSION} any more (there is: "
-                       f"{have}): set KDIR=<a {SERIES_VERSION}.x kernel tree>")
-        version, suite = versions[0]
+        series, version, suite = newest_package(apt, status, log, versions)
         this.note = f"{version} in {suite}"
 
-    unpack = scratch()
+    unpack, package = scratch(), f"linux-source-{series}"
     with stage("fetch the kernel source"):
-        run(["apt-get", "download", f"linux-source-{SERIES_VERSION}={version}"], "fetch.log",
-            cwd=unpack, env=apt)
+        run(["apt-get", "download", f"{package}={version}"], "fetch.log", cwd=unpack, env=apt)
     with stage("unpack it into a git repository"):
         deb = os.path.join(unpack, os.listdir(unpack)[0])
         run(["dpkg-deb", "--extract", deb, unpack], "unpack.log")
-        tar = f"{unpack}/usr/src/linux-source-{SERIES_VERSION}.tar.xz"
-        run(["tar", "-xf", tar, "-C", unpack], "unpack.log")
-        tree = os.path.join(unpack, f"linux-source-{SERIES_VERSION}")
+        run(["tar", "-xf", f"{unpack}/usr/src/{package}.tar.xz", "-C", unpack], "unpack.log")
+        tree = os.path.join(unpack, package)
         with open(os.path.join(tree, "Makefile")) as makefile:
-            linux = makefile_version(makefile.read(), f"linux-source-{SERIES_VERSION}")
+            linux = makefile_version(makefile.read(), package)
         base = Base(f"v{linux}", linux, f"Debian {version}, {suite}")
         into_repository(tree, base)
         shutil.rmtree(unpack)
+        remembered = os.path.join(OUT, f"base-{series}.json")
         with open(remembered + ".new", "w") as state:
             json.dump({"ident": base.ident, "version": base.version, "origin": base.origin},
                       state)
@@ -252,7 +298,7 @@ def from_debian():
 
 def get():
     kdir = os.environ.get("KDIR")
-    base = from_kdir(kdir) if kdir else from_debian()
+    base = from_kdir(kdir) if kdir else from_debian(wanted())
     print(f"base: Linux {base.version} ({base.origin})")
     sys.stdout.flush()
     return base

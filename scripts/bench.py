@@ -82,7 +82,7 @@ DEFCONFIGS = {"x86_64 defconfig": ("x86_64", ""), "arm64 defconfig": ("arm64", "
 
 def commits(base, commit):
     """{kernel: commit} with the part of the benchmark that is in the kernel."""
-    patch = next((each for each in series.patches(series.LAB)
+    patch = next((each for each in series.patches(series.LAB, base.series)
                   if "mm/folio_bench.c" in each.files), None)
     if not patch:
         raise Fail("no patch of the lab adds mm/folio_bench.c")
@@ -187,16 +187,17 @@ def defconfigs(base, commit):
         objects = os.path.join(base.dir, f"bench-{arch}-defconfig")
         options = [f"ARCH={arch}", f"CROSS_COMPILE={cross}", f"CC=ccache {cross}gcc"]
         log = f"bench-{arch}-defconfig.log"
+        growing = [series.moved(base.series, path) for path in GROWING]
         with stage(f"size of objects, {what}") as this:
             for kernel in (STOCK, "mm"):
                 base.checkout(commit[kernel])
                 build.make(base, objects, log, *options, "defconfig")
-                build.make(base, objects, log, *options, *GROWING)
-                for path in GROWING:
+                build.make(base, objects, log, *options, *growing)
+                for path in growing:
                     shutil.copy(os.path.join(objects, path),
                                 os.path.join(objects, f"{kernel}-{os.path.basename(path)}"))
             grown[what] = sum(bloat(base, *(os.path.join(objects, f"{kernel}-{os.path.basename(path)}")
-                                            for kernel in (STOCK, "mm")))[0] for path in GROWING)
+                                            for kernel in (STOCK, "mm")))[0] for path in growing)
             this.note = f"{grown[what]:+} bytes"
     return grown
 

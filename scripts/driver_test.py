@@ -8,6 +8,7 @@ import os
 import tempfile
 import unittest
 from types import SimpleNamespace
+from unittest import mock
 
 import base as bases
 import debugged
@@ -16,6 +17,7 @@ import judge
 import race
 import replay
 import replay_test
+import results
 import series
 import stage
 from stage import Fail, logfile, run
@@ -211,6 +213,30 @@ class Races(unittest.TestCase):
                          [name for name in expected if name.startswith(race.SUITE)])
 
 
+class Results(unittest.TestCase):
+    def test_tables(self):
+        kept = [{"selftests": {"on": version, "columns": {
+            "stock": {"same": "pass", "orphan": "fail"}, "mm": {"same": "pass", "orphan": "pass"}}}}
+            for version in ("7.3.4", "6.12.1")] + [{}]
+        text = results.table("selftests", kept)
+        self.assertIn("| selftest | 7.3.4 stock | 7.3.4 mm | 6.12.1 stock | 6.12.1 mm |\n", text)
+        self.assertIn("| orphan | fail | pass | fail | pass |\n", text)
+        self.assertNotIn("same", text)
+        kept[1]["selftests"]["columns"]["mm"] = {"orphan": "pass"}
+        self.assertIn("| same | pass | pass | pass | did not run |\n",
+                      results.table("selftests", kept))
+        self.assertEqual(results.table("guards", kept), "")
+
+    def test_no_place_for_them(self):
+        with mock.patch.object(results, "BEGIN", "nowhere"), self.assertRaisesRegex(
+                Fail, "README.md has no lines"):
+            results.write()
+
+    def test_unknown_part(self):
+        with self.assertRaisesRegex(Fail, "there is no part 'x' .* there are: replays, "):
+            results.part("x")
+
+
 class ObjectCode(unittest.TestCase):
     CODE = ("x.o: file format\n0 <a>:\n 0: ret\n\n5 <b>:\n 5: call\n   6: R_X86_64_PLT32 c-0x4\n"
             "\nDisassembly of section .init.text:\n\n0 <c>:\n 0: ret\n")
@@ -232,17 +258,50 @@ class ObjectCode(unittest.TestCase):
 
 
 class Inputs(unittest.TestCase):
+    def test_base_without_a_series(self):
+        with mock.patch.dict(os.environ, {"BASE": "5.10"}), self.assertRaisesRegex(
+                Fail, "BASE=5.10: the kernels that there is a series for are 7.3, "):
+            bases.wanted()
+
+    def test_base_is_the_next_that_can_be_had(self):
+        with mock.patch.object(bases, "debian_versions", lambda apt, package: [("7.2.1", "sid")]
+                               if package == "linux-source-7.2" else []), \
+             mock.patch("builtins.print") as said:
+            self.assertEqual(bases.newest_package({}, 0, os.devnull, ("7.3", "7.2")),
+                             ("7.2", "7.2.1", "sid"))
+        self.assertIn("no Debian suite ships linux-source-7.3 any more", str(said.call_args))
+
+    def test_mails_of_another_point_release(self):
+        one = "index 6a53762d5544..b8fa37604603 100644\n@@ -17,2 +17,3 @@ int f(void)\n a\n+b\n"
+        other = "index 1a53762d5544..c8fa37604603 100644\n@@ -19,2 +19,3 @@ int g(void)\n a\n+b\n"
+        self.assertEqual(series.without_lines(one), series.without_lines(other))
+        self.assertNotEqual(series.without_lines(one), series.without_lines(other + "+c\n"))
+
+    def test_message_for_an_older_kernel(self):
+        text = series.carried("6.12", "mm: x\n\nTested-on: y, and\n\nAssisted-by: LLM\n")
+        self.assertRegex(text, r"and\n\n\[ For 6\.12\.y\. [^]]* \]\nAssisted-by: LLM\n$")
+
+    def test_mutants_of_older_kernels(self):
+        for version in bases.VERSIONS[1:]:
+            folder = os.path.join(series.MUTANTS, f"v{version}")
+            for file in os.listdir(folder) if os.path.isdir(folder) else ():
+                self.assertIn(file.removesuffix(".diff"), series.mutants())
+
+    def test_files_that_moved(self):
+        self.assertEqual(series.moved("7.2", "mm/folio: a/mm/folio.c mm/folio_bench.c folio:"),
+                         "mm/swap: a/mm/swap.c mm/folio_bench.c folio:")
+
     def test_kdir_without_a_kernel(self):
         with tempfile.TemporaryDirectory() as folder:
             with self.assertRaisesRegex(Fail, "no kernel tree there"):
                 bases.from_kdir(folder)
 
     def test_kdir_of_another_version(self):
-        with tempfile.TemporaryDirectory() as folder:
-            with open(folder + "/Makefile", "w") as makefile:
-                makefile.write("VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 1\n")
-            with self.assertRaisesRegex(Fail, "is Linux 6.12.1; the series .* is for 7.3"):
-                bases.from_kdir(folder)
+        for version, series_of_it in (("7.3.9", "7.3"), ("7.9", "7.3"), ("7.1", "7.2"),
+                                      ("6.12.1", "6.12"), ("6.15", "6.12"), ("5.10.1", "6.12")):
+            self.assertEqual(bases.nearest(version), series_of_it, version)
+        with mock.patch.dict(os.environ, {"BASE": "7.2"}):
+            self.assertEqual(bases.nearest("7.3.9"), "7.2")
 
     def test_too_little_disk(self):
         needed, bases.NEEDED_GIB = bases.NEEDED_GIB, 1 << 30

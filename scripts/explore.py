@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import build
 import checks
+import guest
 import judge
 import race
 import replay
@@ -32,6 +33,7 @@ MUTANT_SETS = [("FT", NO_BOUND), ("FTM", NO_BOUND), ("TB", NO_BOUND), ("FTR", NO
 LIMIT = 600                 # seconds, for a set on a mutant
 UML = ["mem=1G", "seccomp=on", "ncpus=2", "console=tty", "kunit_shutdown=halt",
        "kunit.timeout=100000"]
+QEMU = ["kunit_shutdown=reboot", "kunit.timeout=100000"]
 PREFIX = "folio_explore_kunit."
 UNMUTATED = "none"
 SATURATED = 2 ** 64 - 1
@@ -331,10 +333,18 @@ def progress(line):
 # Running it
 
 
+def machine(image, words):
+    """The command that boots a kernel, UML or a bzImage, and prints its console."""
+    if os.path.basename(image) == "linux":
+        return [image, *UML, *words]
+    return [*guest.QEMU, *guest.PARALLEL, "-kernel", image, "-serial", "stdio", "-append",
+            " ".join([guest.APPEND, *QEMU, *words])]
+
+
 def boot(image, log, case, *words, limit=None):
-    """Run one case of the suite under UML; return the path of its console."""
+    """Run one case of the suite; return the path of the console."""
     with contextlib.suppress(Fail):     # out of time: it has printed how far it got
-        run([image, *UML, f"kunit.filter_glob=folio_explore.{case}", *words], log,
+        run(machine(image, [f"kunit.filter_glob=folio_explore.{case}", *words]), log,
             count=progress, check=False, timeout=limit)
     return logfile(log)
 
@@ -344,13 +354,16 @@ def parameters(**how):
 
 
 def image_of(base, commit, name, column="patched"):
+    """The kernel that explores: UML's, or QEMU's where UML has no sync points."""
+    if not base.uml_smp:
+        return build.kernel(base, commit, name)
     return build.uml(base, commit, f"build-uml-{name}.log", race.UML_FOLDER, race.configs(column))
 
 
 def lab_image(base, commit, column):
     """The UML kernel of a column, with all its guards."""
     name = race.KERNELS[column]
-    with stage(f"build {name} for UML"):
+    with stage(f"build {name} for {'UML' if base.uml_smp else 'QEMU'}"):
         return image_of(base, commit[name], name, column)
 
 
@@ -416,12 +429,12 @@ def judged(tally, where, found, rerun):
     tally.check(found.held, f"{found.spec} {where}: {said}; see {found.console}", rerun)
 
 
-def explore(base, tally, commit, args):
-    """The sets of ./run explore, on one kernel or all."""
-    results, how = [], settings(args)
-    for column in [args.on] if args.on else race.KERNELS:
+def standard(base, tally, commit, columns=race.KERNELS, sets=SETS, **how):
+    """[(kernel, Found)] of some sets of actors, on some kernels."""
+    results = []
+    for column in columns:
         image = lab_image(base, commit, column)
-        for each in args.actors:
+        for each in sets:
             with stage(f"explore {each} on {column}") as this:
                 found = explored(image, f"explore-{column}", each, **how)
                 this.note = verdict(found)
@@ -432,6 +445,13 @@ def explore(base, tally, commit, args):
             else:
                 judged(tally, f"on {column}", found, rerun)
             results.append((column, found))
+    return results
+
+
+def explore(base, tally, commit, args):
+    """The sets of ./run explore, on one kernel or all."""
+    columns = [args.on] if args.on else race.KERNELS
+    results = standard(base, tally, commit, columns, args.actors, **settings(args))
     print(f"\n{table(results)}{ESTIMATE}")
 
 
@@ -450,11 +470,15 @@ def check_arguments(args):
 def print_command(base, commit, args):
     """Build, and print what explores one set of actors without ./run."""
     column = args.on or "patched"
-    image = os.path.join(base.dir, f"uml-{race.KERNELS[column]}")
-    shutil.copy(lab_image(base, commit, column), image + ".new")
-    os.rename(image + ".new", image)
-    command = shlex.join([image, *UML, "kunit.filter_glob=folio_explore.explore_param",
-                          *parameters(actors=args.actors[0], **settings(args))])
+    image = lab_image(base, commit, column)
+    if base.uml_smp:            # the next one built there replaces it
+        kept = os.path.join(base.dir, f"uml-{race.KERNELS[column]}", "linux")
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        shutil.copy(image, kept + ".new")
+        os.rename(kept + ".new", kept)
+        image = kept
+    command = shlex.join(machine(image, ["kunit.filter_glob=folio_explore.explore_param",
+                                         *parameters(actors=args.actors[0], **settings(args))]))
     print(f"{command} </dev/null 2>&1 | grep -aE 'folio_explore: |mm_sync: |Kernel panic'",
           file=sys.__stdout__)
     return 0
@@ -554,6 +578,16 @@ def explanation(guard, rows):
                    "the guard that makes up for it, or find a set that catches it")
 
 
+def shown_by(guard, rows):
+    """What a guard comes to, in a cell: the sets that catch its removal, or its redundancy."""
+    alone = caught(rows, guard.name)
+    if alone or not guard.redundant:
+        return ", ".join(f"{name} {cell(rows[guard.name][name])}" for name in alone) or "not caught"
+    both = caught(rows, pair(guard))
+    return f"redundant with `{guard.redundant}`" + (f", the pair: {', '.join(both)}" if both
+                                                    else ", the pair is not caught")
+
+
 def how_to_look(rows, row):
     """The shortest way to see what goes wrong: a schedule or, if all die, the first console."""
     seen = [rows[row][name] for name in caught(rows, row)]
@@ -626,7 +660,7 @@ def follow(base, tally, commit, line, removes=()):
     name, columns, names = line.partition(":")[0], {}, [guard.name for guard in removes]
     wanted = ("violated", "dies") if removes else ("held",)
     for column, lab in {"+".join(names): "lab"}.items() if removes else race.KERNELS.items():
-        with stage(f"schedule on {column} under UML") as this:
+        with stage(f"schedule on {column}") as this:
             image = image_of(base, without(base, commit[lab], removes), column,
                              "patched" if removes else column)
             console = boot(image, f"schedule-{column}.console", "follow_schedule",
@@ -674,11 +708,11 @@ def same_places(tally):
 
 
 def same_again(base, tally, commit, times=3):
-    """The suite's own sets under UML, a few times."""
-    with stage(f"explore under UML, {times} times") as this:
+    """The suite's own sets, a few times."""
+    with stage(f"explore, {times} times") as this:
         image = image_of(base, commit["lab"], "lab")
         consoles = [checks.read(boot(image, f"explore-again-{number}.console", "*", limit=LIMIT))
                     for number in range(times)]
         this.note = f"{len(counts_of(consoles[0]))} sets"
     for other in consoles[1:]:
-        same_counts(tally, consoles[0], other, "in two runs under UML")
+        same_counts(tally, consoles[0], other, "in two runs")

@@ -22,6 +22,7 @@ import shutil
 import build
 import judge
 import series
+from base import VERSIONS
 from stage import JOBS, Fail, logfile, run, stage
 
 # The newest one that Debian 12 itself has; the kernel wants 17 (scripts/min-tool-version.sh).
@@ -173,9 +174,9 @@ def print_rows():
     return 0
 
 
-def touched(names=series.ALL):
+def touched(names=series.ALL, version=VERSIONS[0]):
     """The .c files of the kernel that the series touch."""
-    return list(dict.fromkeys(path for name in names for patch in series.patches(name)
+    return list(dict.fromkeys(path for name in names for patch in series.patches(name, version)
                               for path in patch.paths() if is_source(path)))
 
 
@@ -265,7 +266,7 @@ def compiled(base, commit, row, log, paths):
 
 def one_row(base, tally, commit, name):
     """One configuration; stock is compiled as well if there is something to compare."""
-    row, paths, rerun, log = ROWS[name], touched(), f"./run matrix {name}", f"matrix-{name}"
+    row, paths, rerun, log = ROWS[name], touched(version=base.series), f"./run matrix {name}", f"matrix-{name}"
     with stage(f"matrix: {name}") as this:
         config, good, said = compiled(base, commit["tree"], row, log, paths)
         for wrong in did_not_take(config, row):
@@ -311,7 +312,8 @@ def every_patch(base, tally, commit):
     # The tcp mail goes to another list: it must do without the mm series.
     chains.append(series.compose(base, series.NET, base.commit))
     with stage(f"matrix: {PATCHES}") as this:
-        _, _, stock = compiled(base, commit["stock"], row, "matrix-patches-stock", touched())
+        _, _, stock = compiled(base, commit["stock"], row, "matrix-patches-stock",
+                               touched(version=base.series))
         count, old = 0, set()
         for chain in chains:
             paths = []
@@ -358,7 +360,7 @@ def cocci_run(base, commit, log, patches, this):
     make(base, row.objects(base), f"{log}.prepare", *row.tools(), "prepare")
     # A folder of just these files: M= takes one folder, and not a file of this tree and that
     shutil.rmtree(folder, ignore_errors=True)
-    for path in touched():
+    for path in touched(version=base.series):
         source, copy = os.path.join(base.src, path), os.path.join(folder, path)
         if os.path.exists(source):
             os.makedirs(os.path.dirname(copy), exist_ok=True)

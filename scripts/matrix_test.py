@@ -99,11 +99,11 @@ class OneRow(unittest.TestCase):
         def compiled(base, commit, *rest):
             return config(row), said[commit][1], said[commit][0]
         with mock.patch.multiple(matrix, ROWS={"r": row}, compiled=compiled,
-                                 touched=lambda: paths), \
+                                 touched=lambda version: paths), \
              mock.patch.object(Row, "objects", lambda self, base: ""), \
              mock.patch("os.path.exists", lambda path: path[:-1] + "c" not in absent), \
              mock.patch("builtins.print"):
-            matrix.one_row(None, tally, {"tree": "tree", "stock": "stock"}, "r")
+            matrix.one_row(mock.Mock(series="7.3"), tally, {"tree": "tree", "stock": "stock"}, "r")
         self.assertEqual(set(tally.rerun), {"./run matrix r"} if tally.failed else set())
         return "; ".join(tally.failed)
 

@@ -213,6 +213,18 @@ class Races(unittest.TestCase):
                          [name for name in expected if name.startswith(race.SUITE)])
 
 
+class Time(unittest.TestCase):
+    def test_late(self):
+        with mock.patch("builtins.print"), mock.patch.dict(os.environ, {"CI": "true"}):
+            tally = judge.Tally()
+            self.assertFalse(tally.late("x"))
+            tally.start -= judge.LATE
+            self.assertTrue(tally.late("x"))
+            self.assertEqual(tally.skipped, 1)
+            del os.environ["CI"]
+            self.assertFalse(tally.late("x"))
+
+
 class Results(unittest.TestCase):
     def test_tables(self):
         kept = [{"selftests": {"on": version, "columns": {

@@ -632,8 +632,13 @@ def mutants(base, tally, commit, names=()):
              if guard.redundant}
     for both in pairs.values():         # to learn now of one that does not apply
         without(base, commit["lab"], both)
+    if tally.late("the explorer with guards removed"):
+        return {}, {}
     rows = dict([explored_without(base, commit, [])])
     for name, guard in chosen.items():
+        if tally.late(f"the explorer without guards, from {name} on"):
+            chosen = {each: chosen[each] for each in chosen if each in rows}
+            break
         rows.update([explored_without(base, commit, [guard])])
         if name in pairs and not caught(rows, name):
             rows.update([explored_without(base, commit, pairs[name])])

@@ -5,11 +5,13 @@ import json
 import os
 import re
 import subprocess
+import time
 import tomllib
 
 from stage import ROOT, Fail
 
 KNOWN = "fail (known)"
+LATE = 65 * 60              # seconds from which CI begins nothing that can be left out
 # Where KUnit runs: the columns of [kunit] there.
 KUNITS = ["qemu", "uml-smp", "uml-up", "kunit.py-x86_64"]
 EXPECTED = os.path.join(ROOT, "scripts", "expected.toml")
@@ -138,6 +140,18 @@ class Tally:
 
     def __init__(self):
         self.passed, self.failed, self.skipped, self.rerun = 0, [], 0, []
+        self.start = time.monotonic()
+
+    def leave_out(self, what):
+        print(f"not run: {what}", flush=True)
+        self.skipped += 1
+
+    def late(self, what):
+        """CI has 90 minutes.  Is there no time left in them for this?  Then it is left out."""
+        if not os.environ.get("CI") or time.monotonic() - self.start < LATE:
+            return False
+        self.leave_out(f"{what}: it is late for CI")
+        return True
 
     def add(self, where, results, expected, rerun):
         """Compare {check: verdict} with {check: expected verdict}."""

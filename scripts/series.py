@@ -53,7 +53,7 @@ def read(path, version):
 def carried(version, message):
     """The message of a patch for VERSIONS[0] in the series for an older kernel."""
     note = (f"[ For {version}.y. What is measured or tested above was on {VERSIONS[0]}; the cover\n"
-            f"  letter says what was on {version}. ]\n")
+            f"  letter of the mm series says what was on {version}. ]\n")
     return re.sub(r"^(?=[A-Z][\w-]*-by: )", note, message, count=1, flags=re.M)
 
 

@@ -3,15 +3,19 @@
 
 Instructions are counted by QEMU (-icount: the time stamp counter of the guest counts them), one
 boot a kernel, and are exact.  Time is that of UML, which runs the kernel's code as it is on the
-CPUs of this machine; the kernels take turns, round after round, and what counts is the ratio
-within a round.
+CPUs of this machine.  The three kernels are up side by side, and measure in turn: the machine is
+not for itself, and is faster and slower all the time.  What counts is the ratio within a round.
 """
 
+import contextlib
 import json
+import math
 import os
 import re
+import select
 import shutil
 import statistics
+import subprocess
 import time
 
 import build
@@ -19,25 +23,25 @@ import checks
 import guest
 import judge
 import series
-from stage import OUT, ROOT, Fail, logfile, output, run, stage
+from stage import OUT, ROOT, Fail, kill, logfile, output, run, stage
 
 KERNELS = STOCK, PATCHED, LOCK_FIRST = "stock", "patched", "lock-first"
 TEST = build.BENCH
 CONFIG = os.path.join(ROOT, "scripts", "bench.config")
 QEMU_CONFIG = os.path.join(ROOT, "scripts", "bench-x86_64.config")
 VARIANT = os.path.join("bench", "lock-first.diff")
-# As many as there is time for, on a machine that is slow.
-ROUNDS, LEAST_ROUNDS, ROUNDS_TIME = 12, 5, 10 * 60
+# UML is booted as often as there is time for; measurements in a boot, a quarter of that if long.
+BOOTS, LEAST_BOOTS, BOOTS_TIME, REPEATS = 8, 3, 8 * 60, 16
 # Nothing in it depends on the time it takes: each instruction is a nanosecond.
 COUNTING = ["-icount", "shift=0,sleep=off", "-smp", "1", "-seed", "1",
             "-rtc", "base=2026-01-01,clock=vm"]
-QEMU_LIMIT, UML_LIMIT = 300, 120        # seconds
+QEMU_LIMIT, TURN_LIMIT = 300, 120       # seconds
 UML = ["mem=1G", "seccomp=on", "ncpus=2", "con=null", "con0=fd:0,fd:1", "quiet"]
+TURN = re.compile(r"# turn\r?\n\Z")
 SAMPLE = re.compile(r"^# sample: (\S+) (\d+) (\d+) (\d+) (\d+)\r?$", re.M)
 UNCHANGED = ("mm/filemap.o", "mm/truncate.o", "mm/madvise.o")
 RERUN = "./run bench"
-# Two CPUs at work.  The median counts, not the least: that is when one CPU had it for itself.
-CONTENDED = ("isolate+release", "isolate+put")
+CONTENDED = ("isolate+release", "isolate+put")     # two CPUs at work
 
 INSTRUCTIONS, TIME = "instructions", "time"
 
@@ -45,13 +49,12 @@ INSTRUCTIONS, TIME = "instructions", "time"
 class Bar:
     """What a ratio of two kernels must hold to, for work of at least so many pages.
 
-    noise: it is good enough if a quarter of the rounds are on the right side.
+    A time does if the interval of confidence reaches to the right side.
     """
 
     def __init__(self, letter, kind, works, low=0.0, high=float("inf"), of=PATCHED, to=STOCK,
-                 pages=0, noise=False):
+                 pages=0):
         self.letter, self.kind, self.works, self.pages = letter, kind, works.split(), pages
-        self.noise = noise
         self.low, self.high, self.of, self.to = low, high, of, to
 
     def __str__(self):
@@ -69,11 +72,10 @@ BARS = [
     Bar("c", TIME, "orphans", high=0.2, pages=1024),
     Bar("d", INSTRUCTIONS, "truncate.tmpfs truncate.ext4 munmap.anon", 0.99, 1.01),
     # What takes longer has less throughput.  Of a release, 9 more instructions are 1.5 per cent.
-    Bar("e", TIME, "isolate+release.isolate isolate+put.isolate isolate+put.put", high=1 / 0.99,
-        noise=True),
+    Bar("e", TIME, "isolate+release.isolate isolate+put.isolate isolate+put.put", high=1 / 0.99),
     Bar("e", TIME, "isolate+release.release", high=1.03),
     Bar("e", TIME, "isolate+put.put", 2, of=LOCK_FIRST, to=PATCHED),
-    Bar("f", TIME, "pageout.ext4 fault.ext4", 0.98, 1.02, noise=True),
+    Bar("f", TIME, "pageout.ext4 fault.ext4", 0.98, 1.02),
 ]
 MAX_GROWTH = 256        # bytes of text
 # Of these just the objects are compared of which the series changes the code; all text of arm64
@@ -116,13 +118,20 @@ def built(base, commit, kernel, folder, fragments, image, *options):
 
 
 def samples(text, column):
-    """{(work, size): what one operation took}."""
+    """{(work, size): [what one operation took, measurement by measurement]}."""
     found = {}
     for work, size, ops, *figures in SAMPLE.findall(text):
         if int(ops):
             found.setdefault((work, int(size)), []).append(int(figures[column]) / int(ops))
-    return {key: (statistics.median if key[0].startswith(CONTENDED) else min)(figures)
-            for key, figures in found.items()}
+    return found
+
+
+def by_round(found):
+    """[{kernel: {(work, size): figure}}] of {kernel: samples()}, one a turn of each kernel."""
+    return [{kernel: {key: figures[number] for key, figures in those.items()
+                      if number < len(figures)} for kernel, those in found.items()}
+            for number in range(max((len(figures) for those in found.values()
+                                     for figures in those.values()), default=0))]
 
 
 def results_of(tally, text, name, log, skipped):
@@ -141,36 +150,86 @@ def count(base, tally, images, initrd, kernel, name):
         _, tests = guest.boot(images[kernel]["image"], initrd, log,
                               f"lab.test={TEST} lab.args=-r,9,-m,20", QEMU_LIMIT, COUNTING, accel=["-accel", "tcg"])
         text = checks.read(tests)
-        found = samples(text, 1)
+        found = {key: min(figures) for key, figures in samples(text, 1).items()}
         this.note = f"{len(found)} figures"
     results_of(tally, text, log, tests, CONTENDED)
     return found
 
 
-def measure(tally, images, initrd, kernel, number):
-    """Boot under UML; return {(work, size): nanoseconds}."""
-    log = f"bench-uml-{kernel}-{number}.log"
-    run([images[kernel]["image"], f"initrd={initrd}", *UML, f"lab.test={TEST}",
-         "lab.args=-r,15"], log, timeout=UML_LIMIT)
-    text = checks.read(logfile(log))
-    results_of(tally, text[text.find("TAP version"):], log, logfile(log), [])
-    return samples(text, 0)
+class Uml:
+    """A kernel under UML, which measures when it is its turn."""
+
+    def __init__(self, image, initrd, log):
+        self.path, self.text, self.ended = logfile(log), "", False
+        self.child = subprocess.Popen(
+            [image, f"initrd={initrd}", *UML, f"lab.test={TEST}", f"lab.args=-t,-r,{REPEATS}"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            start_new_session=True)
+        self.log = open(self.path, "w")
+
+    def wait(self):
+        """Until it is ready for a turn, or at its end."""
+        while not TURN.search(self.text[-20:]):
+            if not select.select([self.child.stdout], [], [], TURN_LIMIT)[0]:
+                raise Fail(f"UML said nothing for {TURN_LIMIT} s; what it said: {self.path}")
+            news = os.read(self.child.stdout.fileno(), 1 << 16).decode(errors="replace")
+            if not news:
+                self.ended = True
+                break
+            self.log.write(news)
+            self.log.flush()
+            self.text += news
+
+    def turn(self):
+        if not self.ended:
+            self.text += "\n"
+            with contextlib.suppress(BrokenPipeError):      # it died, which wait() sees
+                self.child.stdin.write(b"\n")
+                self.child.stdin.flush()
+            self.wait()
+
+    def end(self):
+        kill(self.child)
+        for file in (self.child.stdin, self.child.stdout, self.log):
+            with contextlib.suppress(BrokenPipeError):
+                file.close()
 
 
-def quartiles(values):
-    if len(values) == 1:
-        return values * 2
-    return statistics.quantiles(values, n=4, method="inclusive")[::2]
+def measure(tally, images, initrd, number):
+    """Boot the kernels under UML, side by side; return [{kernel: {(work, size): nanoseconds}}]."""
+    with contextlib.ExitStack() as stack:
+        guests = {}
+        for kernel in KERNELS:
+            log = f"bench-uml-{kernel}-{number}.log"
+            guests[kernel] = Uml(images[kernel]["image"], initrd, log)
+            stack.callback(guests[kernel].end)
+            guests[kernel].wait()
+        order = [*KERNELS]
+        while not all(guest.ended for guest in guests.values()):
+            for kernel in order:
+                guests[kernel].turn()
+            order.append(order.pop(0))      # to be the first is no advantage
+    for kernel, guest in guests.items():
+        results_of(tally, guest.text[guest.text.find("TAP version"):],
+                   os.path.basename(guest.path), guest.path, [])
+    return by_round({kernel: samples(guest.text, 0) for kernel, guest in guests.items()})
+
+
+def confidence(values):
+    """In which interval the median of what these are a sample of is, in 95 of 100 cases."""
+    count, half = len(values), 1.96 * len(values) ** 0.5
+    ranks = math.floor((count - half) / 2), math.ceil((count + half) / 2)
+    return [sorted(values)[max(0, min(count - 1, rank))] for rank in ranks]
 
 
 def ratios(rounds, of, to):
-    """{(work, size): (median, lower and upper quartile) of the ratios of two kernels in a round}."""
+    """{(work, size): (median, and confidence() in it) of the ratios of two kernels in a round}."""
     found = {}
     for each in rounds:
         for key in each[of].keys() & each[to].keys():
             if each[to][key]:
                 found.setdefault(key, []).append(each[of][key] / each[to][key])
-    return {key: (statistics.median(values), *quartiles(values)) for key, values in found.items()}
+    return {key: (statistics.median(values), *confidence(values)) for key, values in found.items()}
 
 
 def bloat(base, old, new):
@@ -222,7 +281,7 @@ def table(counted, timed, rounds):
     """One line a work and size."""
     lines = [f"{'':<30}{'instructions':^36}  {'time, ns':^50}",
              f"{'work':<24}{'size':>6}{STOCK:>10}{PATCHED:>10}{'/stock':>8}{'lock-f.':>8}  "
-             f"{STOCK:>10}{PATCHED:>10}{'/stock':>8}{'1/4':>7}{'3/4':>7}{'lock-f.':>8}"]
+             f"{STOCK:>10}{PATCHED:>10}{'/stock':>8}{'from':>7}{'to':>7}{'lock-f.':>8}"]
     for key in sorted(counted[STOCK].keys() | timed[PATCHED].keys(),
                       key=lambda key: list(dict.fromkeys(
                           work for work, _ in [*counted[STOCK], *rounds[0][STOCK]]
@@ -236,7 +295,8 @@ def table(counted, timed, rounds):
         else:
             line += " " * 36
         if key in timed[PATCHED]:
-            medians = {kernel: statistics.median(each[kernel][key] for each in rounds)
+            medians = {kernel: statistics.median(each[kernel][key] for each in rounds
+                                                 if key in each[kernel])
                        for kernel in KERNELS}
             line += (f"  {medians[STOCK]:10.1f}{medians[PATCHED]:10.1f}"
                      + "{:8.3f}{:7.3f}{:7.3f}".format(*timed[PATCHED][key])
@@ -257,8 +317,6 @@ def judged(tally, counted, rounds):
             tally.check(keys, f"({bar.letter}) {work}: nothing was measured", RERUN)
             for key in keys:
                 ratio, least, most = found[key]
-                if not bar.noise:
-                    least = most = ratio
                 tally.check(bar.low <= most and least <= bar.high, f"({bar.letter}) {work} {size(key[1])}, "
                             f"{bar.kind}: {ratio:.3f}, not {bar}", RERUN)
 
@@ -275,7 +333,7 @@ plot '{data}' index 0 using 0:3:xtic(1) title 'patched, instructions' with point
 unset logscale; set ylabel 'patched / stock, all sizes'; set yrange [0.9:1.1];
 plot '{data}' index 1 using 0:3:xtic(stringcolumn(1).' '.stringcolumn(2)) title 'instructions'
   with points pt 4,
-  '' index 1 using 0:4:5:6 title 'time, with quartiles' with yerrorbars pt 5, 1 notitle lt -1
+  '' index 1 using 0:4:5:6 title 'time, with confidence' with yerrorbars pt 5, 1 notitle lt -1
 """
 
 
@@ -317,12 +375,11 @@ def bench(base, tally, commit, tests):
                     if again.get(key) != counted[PATCHED].get(key))), RERUN)
     rounds = []
     with stage("time, kernels in turn") as this:
-        for number in range(ROUNDS):
-            if number >= LEAST_ROUNDS and time.monotonic() - this.start > ROUNDS_TIME:
+        for number in range(BOOTS):
+            if number >= LEAST_BOOTS and time.monotonic() - this.start > BOOTS_TIME:
                 break
-            rounds.append({kernel: measure(tally, uml, initrd, kernel, number)
-                           for kernel in KERNELS})
-            this.progress(f"{number + 1} of {ROUNDS} rounds")
+            rounds += measure(tally, uml, initrd, number)
+            this.progress(f"{number + 1} of {BOOTS} boots")
         this.note = f"{len(rounds)} rounds"
 
     timed = {kernel: ratios(rounds, kernel, STOCK) for kernel in KERNELS[1:]}

@@ -2,11 +2,17 @@
 """./run bench: figures that are wrong, missing or over a bar must be seen."""
 
 import contextlib
+import functools
 import io
+import subprocess
 import unittest
+from unittest import mock
 
 import bench
 import judge
+from stage import Fail
+
+POPEN = subprocess.Popen
 
 TEXT = """TAP version 13
 1..2
@@ -20,17 +26,14 @@ ok 2 # SKIP isolate+put # needs a second CPU
 
 
 class Samples(unittest.TestCase):
-    def test_least(self):
-        self.assertEqual(bench.samples(TEXT, 0), {("refuse", 64): 5, ("refuse", 512): 1})
-        self.assertEqual(bench.samples(TEXT, 1), {("refuse", 64): 50, ("refuse", 512): 10})
+    def test_samples(self):
+        self.assertEqual(bench.samples(TEXT, 0), {("refuse", 64): [10, 5], ("refuse", 512): [1]})
+        self.assertEqual(bench.samples(TEXT, 1), {("refuse", 64): [100, 50], ("refuse", 512): [10]})
 
-    def test_contended(self):
-        text = "".join(f"# sample: isolate+put.put 2 10 {10 * nsecs} 0\n" for nsecs in (3, 9, 7))
-        self.assertEqual(bench.samples(text, 0), {("isolate+put.put", 2): 7})
-
-    def test_contended(self):
-        text = "".join(f"# sample: isolate+put.put 2 10 {10 * nsecs} 0\n" for nsecs in (3, 9, 7))
-        self.assertEqual(bench.samples(text, 0), {("isolate+put.put", 2): 7})
+    def test_rounds(self):
+        self.assertEqual(bench.by_round({"stock": bench.samples(TEXT, 0), "patched": {}}),
+                         [{"stock": {("refuse", 64): 10, ("refuse", 512): 1}, "patched": {}},
+                          {"stock": {("refuse", 64): 5}, "patched": {}}])
 
     def verdict(self, text, skipped):
         tally = judge.Tally()
@@ -52,13 +55,49 @@ class Samples(unittest.TestCase):
         self.assertIn("refuse: fail", self.verdict(TEXT.replace("ok 1", "not ok 1"), ["isolate+put"]))
 
 
+class Turns(unittest.TestCase):
+    GUEST = ["bash", "-c", "for i in 1 2; do echo '# turn'; read; echo; echo \"# sample: x 1 1 $i 0\"; done"]
+
+    def turns(self, *guest):
+        with mock.patch.object(bench, "UML", []), mock.patch.object(
+                bench.subprocess, "Popen", functools.partial(self.start, guest or self.GUEST)):
+            uml = bench.Uml("image", "initrd", "driver-test.log")
+        self.addCleanup(uml.end)
+        uml.wait()
+        for count in range(9):
+            if uml.ended:
+                break
+            uml.turn()
+        return count, uml.text
+
+    @staticmethod
+    def start(guest, args, **how):
+        return POPEN(guest, **how)
+
+    def test_turns(self):
+        count, text = self.turns()
+        self.assertEqual((count, bench.samples(text, 0)), (2, {("x", 1): [1, 2]}))
+
+    def test_dies(self):
+        self.assertEqual(self.turns("bash", "-c", "echo '# turn'")[0], 1)
+
+    def test_hangs(self):
+        with mock.patch.object(bench, "TURN_LIMIT", 0), self.assertRaisesRegex(
+                Fail, "UML said nothing for 0 s"):
+            self.turns("sleep", "9")
+
+
 class Ratios(unittest.TestCase):
     ROUNDS = [{"stock": {("refuse", 64): 10.0}, "patched": {("refuse", 64): value}}
               for value in (5.0, 3.0, 40.0)]
 
     def test_median(self):
         self.assertEqual(bench.ratios(self.ROUNDS, "patched", "stock"),
-                         {("refuse", 64): (0.5, 0.4, 2.25)})
+                         {("refuse", 64): (0.5, 0.3, 4)})
+
+    def test_confidence(self):
+        self.assertEqual(bench.confidence([1]), [1, 1])
+        self.assertEqual(bench.confidence([*range(100)]), [40, 60])
 
 
 class Bars(unittest.TestCase):

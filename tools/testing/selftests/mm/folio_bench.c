@@ -44,9 +44,11 @@
 #define CHUNK_PAGES		8	/* to send at a time */
 #define FAULT_AROUND_PAGES	16
 #define SAMPLE_PAGES		4096
+#define SAMPLE_PAGES_FAST	65536	/* of what takes nanoseconds */
 
 static int repeats = 5;
 static int contend_msecs = 50;
+static bool turns;
 static int bench_fd = -1;
 
 struct stopwatch {
@@ -69,6 +71,22 @@ static uint64_t now_cycles(void)
 #else
 	return 0;
 #endif
+}
+
+/*
+ * Before each measurement: machines that are compared take turns, so that what
+ * else their host does goes by all of them.
+ */
+static void wait_for_turn(void)
+{
+	char c;
+
+	if (!turns)
+		return;
+	printf("# turn\n");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &c, 1) == 1 && c != '\n')
+		;
 }
 
 static struct stopwatch start(void)
@@ -156,7 +174,7 @@ static bool bench(unsigned int cmd, struct folio_bench *bench, char *map,
 
 /* Few pages are taken again and again: a clock may have no more than microseconds. */
 static void in_kernel(const char *work, unsigned int cmd, enum memory kind,
-		      const size_t *sizes)
+		      const size_t *sizes, size_t at_least)
 {
 	struct folio_bench b;
 	char *map;
@@ -167,8 +185,6 @@ static void in_kernel(const char *work, unsigned int cmd, enum memory kind,
 		return;
 	}
 	for (; *sizes; sizes++) {
-		size_t pages = *sizes > SAMPLE_PAGES ? *sizes : SAMPLE_PAGES;
-
 		map = memory_map(kind, *sizes * psize());
 		if (!map) {
 			fail(work, "mmap");
@@ -177,7 +193,9 @@ static void in_kernel(const char *work, unsigned int cmd, enum memory kind,
 		for (i = 0; i < repeats; i++) {
 			uint64_t ops = 0, nsecs = 0, cycles = 0;
 
-			while (ops < pages) {
+			wait_for_turn();
+			bench(cmd, &b, map, *sizes, 0);	/* to warm up */
+			while (ops < at_least) {
 				if (!bench(cmd, &b, map, *sizes, 0) || !b.ops) {
 					fail(work, BENCH_FILE);
 					munmap(map, *sizes * psize());
@@ -231,6 +249,7 @@ static void contend(const char *work, const struct contender *first,
 		goto out;
 	}
 	for (i = 0; ok && i < repeats; i++) {
+		wait_for_turn();
 		__atomic_store_n(ready, 0, __ATOMIC_SEQ_CST);
 		for (j = 0; j < nr; j++) {
 			if (!fork()) {
@@ -363,9 +382,13 @@ static void orphans(const char *work, const size_t *sizes)
 			return;
 		}
 		for (i = 0; i < repeats; i++) {
-			struct stopwatch watch = start();
-			int ret = madvise(s.map, len, MADV_PAGEOUT);
+			struct stopwatch watch;
+			int ret;
 
+			wait_for_turn();
+			madvise(s.map, len, MADV_PAGEOUT);	/* to warm up */
+			watch = start();
+			ret = madvise(s.map, len, MADV_PAGEOUT);
 			watch = stop(watch);
 			if (ret) {
 				fail(work, "madvise");
@@ -380,6 +403,12 @@ static void orphans(const char *work, const size_t *sizes)
 }
 
 /* ---- system calls ------------------------------------------------------------ */
+
+/* What takes a second is not repeated as often as what takes a millisecond. */
+static int repeats_of(size_t pages)
+{
+	return pages > SAMPLE_PAGES / 4 ? (repeats + 3) / 4 : repeats;
+}
 
 static bool fill(int fd, size_t len)
 {
@@ -405,7 +434,8 @@ static void truncate_file(const char *work, const char *dir, const size_t *sizes
 		struct stopwatch watch;
 		int i, fd = file_open(dir);
 
-		for (i = 0; i < repeats; i++) {
+		for (i = 0; i < repeats_of(*sizes); i++) {
+			wait_for_turn();
 			if (fd < 0 || !fill(fd, len)) {
 				skip(work, "no file, or no space for it");
 				close(fd);
@@ -428,7 +458,8 @@ static void unmap_anon(const char *work, const size_t *sizes)
 		char *map;
 		int i;
 
-		for (i = 0; i < repeats; i++) {
+		for (i = 0; i < repeats_of(*sizes); i++) {
+			wait_for_turn();
 			map = memory_map(ANON, len);
 			if (!map) {
 				fail(work, "mmap");
@@ -474,7 +505,8 @@ static void page_out(const char *work, const char *fault, const char *dir,
 		}
 		map = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
 		madvise(map, len, MADV_NOHUGEPAGE);
-		for (i = 0; i < repeats; i++) {
+		for (i = 0; i < repeats_of(*sizes); i++) {
+			wait_for_turn();
 			madvise(map, len, MADV_DONTNEED);
 			readahead(fd, 0, len);
 			for (j = 0; j < len; j += sizeof(buf))
@@ -512,13 +544,15 @@ int main(int argc, char **argv)
 	const char *ext4 = getenv("FOLIO_EXT4_DIR");
 	int opt;
 
-	while ((opt = getopt(argc, argv, "r:m:")) != -1) {
+	while ((opt = getopt(argc, argv, "r:m:t")) != -1) {
 		if (opt == 'r' && atoi(optarg) > 0)
 			repeats = atoi(optarg);
 		else if (opt == 'm' && atoi(optarg) > 0)
 			contend_msecs = atoi(optarg);
+		else if (opt == 't')
+			turns = true;
 		else
-			ksft_exit_fail_msg("usage: %s [-r REPEATS] [-m MSECS of contention]\n",
+			ksft_exit_fail_msg("usage: %s [-r REPEATS] [-m MSECS of contention] [-t to wait for a line before each measurement]\n",
 					   argv[0]);
 	}
 	ksft_print_header();
@@ -526,11 +560,11 @@ int main(int argc, char **argv)
 	run_on(0);
 	bench_fd = open(BENCH_FILE, O_RDWR);
 
-	in_kernel("isolate.file", FOLIO_BENCH_ISOLATE, TMPFS, lru);
-	in_kernel("isolate.anon", FOLIO_BENCH_ISOLATE, ANON, one);
-	in_kernel("refuse", FOLIO_BENCH_REFUSE, TMPFS, lru);
-	in_kernel("release", FOLIO_BENCH_RELEASE, ANON, lru);
-	in_kernel("put", FOLIO_BENCH_PUT, TMPFS, lru);
+	in_kernel("isolate.file", FOLIO_BENCH_ISOLATE, TMPFS, lru, SAMPLE_PAGES);
+	in_kernel("isolate.anon", FOLIO_BENCH_ISOLATE, ANON, one, SAMPLE_PAGES);
+	in_kernel("refuse", FOLIO_BENCH_REFUSE, TMPFS, lru, SAMPLE_PAGES_FAST);
+	in_kernel("release", FOLIO_BENCH_RELEASE, ANON, lru, SAMPLE_PAGES);
+	in_kernel("put", FOLIO_BENCH_PUT, TMPFS, lru, SAMPLE_PAGES_FAST);
 	contend("alone.isolate", &isolate, NULL);
 	contend("isolate+release", &isolate, &release);
 	contend("isolate+put", &isolate, &put);

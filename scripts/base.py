@@ -42,6 +42,11 @@ class Base:
         """Is there no series for just this kernel?  Then the mails of the nearest are tried."""
         return series_of(self.version) != self.series
 
+    @property
+    def newest(self):
+        """Is it the kernel that the series is written for, and sent against?"""
+        return self.series == VERSIONS[0]
+
     @functools.cached_property
     def uml_smp(self):
         """Can UML have more than one CPU?  Without, there are no sync points in it."""

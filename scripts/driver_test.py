@@ -217,12 +217,13 @@ class Time(unittest.TestCase):
     def test_late(self):
         with mock.patch("builtins.print"), mock.patch.dict(os.environ, {"CI": "true"}):
             tally = judge.Tally()
-            self.assertFalse(tally.late("x"))
-            tally.start -= judge.LATE
-            self.assertTrue(tally.late("x"))
-            self.assertEqual(tally.skipped, 1)
-            del os.environ["CI"]
-            self.assertFalse(tally.late("x"))
+            self.assertFalse(tally.late("x", judge.CI_MINUTES - 5))
+            with mock.patch.object(judge, "BEGUN", judge.BEGUN - 10 * 60):
+                self.assertTrue(tally.late("x", judge.CI_MINUTES - 5))
+                self.assertFalse(tally.late("y", 5))
+                self.assertEqual(tally.skipped, 1)
+                del os.environ["CI"]
+                self.assertFalse(tally.late("x", judge.CI_MINUTES - 5))
 
 
 class Results(unittest.TestCase):

@@ -632,11 +632,11 @@ def mutants(base, tally, commit, names=()):
              if guard.redundant}
     for both in pairs.values():         # to learn now of one that does not apply
         without(base, commit["lab"], both)
-    if tally.late("the explorer with guards removed"):
+    if tally.late("the explorer with guards removed", 14):
         return {}, {}
     rows = dict([explored_without(base, commit, [])])
     for name, guard in chosen.items():
-        if tally.late(f"the explorer without guards, from {name} on"):
+        if tally.late(f"the explorer without guards, from {name} on", 5):
             chosen = {each: chosen[each] for each in chosen if each in rows}
             break
         rows.update([explored_without(base, commit, [guard])])

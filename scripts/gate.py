@@ -18,7 +18,7 @@ import replay_test
 import sched_test
 import series
 import stress_test
-from base import VERSIONS, newer_tool
+from base import newer_tool
 from stage import ROOT, Fail, logfile, output, run, stage
 
 # The base has no history that a commit id could be looked up in.
@@ -84,7 +84,7 @@ def mails(base, tally):
 def style(base, tally):
     """checkpatch --strict on every mail."""
     base.checkout(base.commit)
-    options = CHECKPATCH if base.series == VERSIONS[0] else CHECKPATCH_OLDER
+    options = CHECKPATCH if base.newest else CHECKPATCH_OLDER
     with stage("checkpatch --strict") as this:
         count = 0
         for name in series.ALL:
@@ -259,7 +259,7 @@ def every_patch_builds(base, tally):
     steps += series.compose(base, series.NET, base.commit)
     for number, (patch, commit) in enumerate(steps, 1):
         name = f"{number:02} {patch.slug[3:]}"[:36]
-        if tally.late(f"every patch builds, from {name} on"):
+        if tally.late(f"every patch builds, from {name} on", 5):
             break
         build.kernel(base, commit, name)
         tally.passed += 1

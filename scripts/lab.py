@@ -85,7 +85,7 @@ def cmd_test(base, args):
     commit = commits(base)
     gate.mails(base, tally)
     gate.style(base, tally)
-    if base.series == bases.VERSIONS[0]:        # the others are sent to nobody
+    if base.newest:             # the others are sent to nobody
         gate.recipients(base, tally, commit)
     gate.git_am(base, commit["tree"], tally)
     gate.litmus(base, tally)
@@ -109,29 +109,29 @@ def cmd_test(base, args):
     if not base.uml_smp:
         tally.leave_out(f"KUnit under UML, which has one CPU in Linux {base.version}, no sync "
                         "points, and no get_kernel_nofault()")
-    elif not tally.late("KUnit under UML"):
+    elif not tally.late("KUnit under UML", 14):
         for smp in (False, True):
             uml(base, tally, commit[PATCHED], smp)
-    if base.uml_smp and not tally.late("the lab under UML"):
+    if base.uml_smp and not tally.late("the lab under UML", 14):
         race.same_timelines(tally, races, race.uml(base, tally, commit, repeat=100),
                             "under QEMU and UML")
         explore.same_places(tally)
         race.oops(base, tally, commit)
-    if not tally.late("the explorer's sets, three times"):
+    if not tally.late("the explorer's sets, three times", 10):
         explore.same_again(base, tally, commit)
-    gate.every_patch_builds(base, tally)
-    if not tally.late("sparse, W=1 and the object code without sync points"):
+    if not tally.late("sparse, W=1 and the object code without sync points", 14):
         gate.static_checks(base, tally, commit)
         gate.object_code(base, tally, commit)
     for name in with_checks():
-        if tally.late(f"without guards, from {name} on"):
+        if tally.late(f"without guards, from {name} on", 5):
             break
         mutant(base, tally, commit, name, initrd)
-    explore.mutants(base, tally, commit)
-    if base.series == bases.VERSIONS[0]:
+    gate.every_patch_builds(base, tally)
+    if base.newest:
         for version in bases.VERSIONS[1:]:
-            if not tally.late(f"the series for {version}"):
-                older(tally, version, args.all)
+            if not tally.late(f"the series for {version}", 25):
+                older(tally, version, STATES if args.all else [])
+    explore.mutants(base, tally, commit)
     if args.all:
         tally.add("kunit.py --arch=x86_64", gate.kunit_x86_64(base, commit["mm"]),
                   judge.load("kunit", judge.KUNITS)["kunit.py-x86_64"], "./run test --all")
@@ -145,8 +145,11 @@ def cmd_test(base, args):
     return tally.verdict()
 
 
-def older(tally, version, boot):
-    """The series for an older kernel: the mails, KUnit if UML can, and, if boot, the selftests."""
+def older(tally, version, states):
+    """The series for an older kernel: the mails, KUnit, and the selftests on states.
+
+    Where KUnit can't be run under UML, the patched kernel is booted in any case.
+    """
     if os.environ.get("KDIR"):
         tally.leave_out(f"the series for {version}, on a tree of yours")
         return
@@ -158,21 +161,30 @@ def older(tally, version, boot):
     gate.git_am(base, commit["tree"], tally)
     if base.uml_smp:
         uml(base, tally, commit[PATCHED], smp=True)
-    if boot:
-        results.selftests(base, tally, commit, STATES)
+    else:
+        states = states or [PATCHED]
+    if states:
+        results.selftests(base, tally, commit, states)
 
 
-def uml(base, tally, commit, smp):
+def kunit_wanted(place, seen, suite):
+    """What KUnit is to come to; with suite, of what that is a part of."""
+    return {name: want for name, want in judge.load("kunit", judge.KUNITS)[place].items()
+            if not suite or name in seen or name.startswith(suite)}
+
+
+def uml(base, tally, commit, smp, suite=""):
     """KUnit under UML, with two CPUs or one."""
-    place, rerun = "uml-smp" if smp else "uml-up", f"BASE={base.series} ./run kunit"
+    place, rerun = "uml-smp" if smp else "uml-up", f"BASE={base.series} ./run kunit {suite}".strip()
     log = f"{place}-{base.series}"
     base.checkout(commit)
     with stage(f"KUnit under UML ({'SMP' if smp else 'one CPU'})") as this:
-        seen, splats = checks.kunit_uml(base, log, smp=smp)
+        seen, splats = checks.kunit_uml(base, log, suite, smp)
         this.note = f"{len(seen)} results"
-    tally.add(log, seen, judge.load("kunit", judge.KUNITS)[place], rerun)
+    tally.add(log, seen, kunit_wanted(place, seen, suite), rerun)
     tally.check(not splats, f"{log}: the console is not clean ({logfile(log + '.console')}): "
                 + "; ".join(splats[:3]), rerun)
+    return seen
 
 
 def with_checks():
@@ -238,23 +250,15 @@ def cmd_mutant(base, args):
 def cmd_kunit(base, args):
     commit = commits(base)
     tally = judge.Tally()
-    where = "uml-smp" if base.uml_smp else "qemu"
-    expected = judge.load("kunit", judge.KUNITS)[where]
     if base.uml_smp:
-        base.checkout(commit[PATCHED])
-        with stage("KUnit under UML (SMP)") as this:
-            seen, splats = checks.kunit_uml(base, where, args.name)
-            this.note = f"{len(seen)} results"
-        tally.check(not splats, f"the console is not clean: {'; '.join(splats[:3])}", "./run kunit")
+        seen = uml(base, tally, commit[PATCHED], smp=True, suite=args.name)
     else:
+        rerun = f"BASE={base.series} ./run kunit {args.name}".strip()
         seen = kunit_qemu(base, commit[PATCHED], PATCHED, args.name)
-        checks.console_is_clean(base, tally, PATCHED, logfile(f"{PATCHED}.console"), "./run kunit")
-    if args.name:
-        expected = {name: want for name, want in expected.items()
-                    if name in seen or name.startswith(args.name)}
+        tally.add("qemu", seen, kunit_wanted("qemu", seen, args.name), rerun)
+        checks.console_is_clean(base, tally, PATCHED, logfile(f"{PATCHED}.console"), rerun)
     for name, verdict in seen.items():
         print(f"  {verdict:5} {name}")
-    tally.add(where, seen, expected, f"./run kunit {args.name}".strip())
     return tally.verdict()
 
 

@@ -61,9 +61,12 @@ def selftests(base, tally, commit, states):
     for state in states:
         log, rerun = f"{state}-{base.series}", f"BASE={base.series} ./run selftest {state}"
         seen, _ = checks.boot(base, tally, build.kernel(base, commit[state], state), initrd, log,
-                              "kunit.enable=0", rerun=rerun)
+                              rerun=rerun)
         tally.add(log, seen, want[state], rerun)
         columns[state] = {f"`{name}`": verdict for name, verdict in seen.items()}
+    # The last of the kernels has the tests of KUnit
+    tally.add(f"KUnit under QEMU on {log}", checks.kunit_of_console(base, log),
+              judge.load("kunit", judge.KUNITS)["qemu"], f"BASE={base.series} ./run kunit")
     return columns
 
 

@@ -244,7 +244,7 @@ def mails(base, series):
     branch, onto = "compose-" + name(series, base.series), below(base, series)
     base.git("branch", "--force", "--no-track", branch, compose(base, series, onto)[-1][1])
     text = cover(series, base.series)
-    stable = f" {base.series}.y" * (base.series != VERSIONS[0])
+    stable = f" {base.series}.y" * (not base.newest)
     cmd = ["format-patch", "--quiet", "--zero-commit", "--no-signature", "--no-thread",
            f"--subject-prefix={PREFIX[series]}{stable}", "--numbered" if text else "--no-numbered"]
     if text:
@@ -309,7 +309,7 @@ class Tree:
 
     def __init__(self, base):
         self.base = base
-        self.name = "out/tree" + f"-{base.series}" * (base.series != VERSIONS[0])
+        self.name = "out/tree" + f"-{base.series}" * (not base.newest)
         self.path = os.path.join(OUT, os.path.basename(self.name))
 
     def git(self, *args):
@@ -354,7 +354,7 @@ class Tree:
             edits = [path for kind, path in changes if kind == "M"]
             subject = self.git("show", "-s", "--format=%s", sha).strip()
             # An older kernel may need others of what the series has added before
-            again = added.intersection(edits) if self.base.series == VERSIONS[0] else ()
+            again = added.intersection(edits) if self.base.newest else ()
             if again or len(files) + len(edits) != len(changes):
                 raise Fail(f"commit '{subject}' deletes a file or edits one that the series "
                            f"adds ({', '.join(again) or 'see git show'}): fold that into the "
@@ -364,7 +364,7 @@ class Tree:
                 series = LAB
             to_net = any(path.startswith("net/") for path in edits)
             fresh[NET if to_net else series].append((subject, sha, files, edits))
-        if self.base.series != VERSIONS[0]:
+        if not self.base.newest:
             return self.take_back_older(fresh)
         for series, commits in fresh.items():
             folder = os.path.join(ROOT, "series", name(series))

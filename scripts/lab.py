@@ -164,7 +164,7 @@ def older(tally, version, states):
     else:
         states = states or [PATCHED]
     if states:
-        results.selftests(base, tally, commit, states)
+        results.selftests(base, tally, commit, STATES, states)
 
 
 def kunit_wanted(place, seen, suite):

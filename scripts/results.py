@@ -55,10 +55,11 @@ def replays(base, tally, commit, states):
                      for ident, title in race.titles().items()} for column, found in races.items()}
 
 
-def selftests(base, tally, commit, states):
+def selftests(base, tally, commit, states, chosen=None):
+    """On those of states that are chosen, the last of them with the patches."""
     initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
     want, columns = judge.load("selftests", states), {}
-    for state in states:
+    for state in chosen or states:
         log, rerun = f"{state}-{base.series}", f"BASE={base.series} ./run selftest {state}"
         seen, _ = checks.boot(base, tally, build.kernel(base, commit[state], state), initrd, log,
                               rerun=rerun)

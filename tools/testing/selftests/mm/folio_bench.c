@@ -74,8 +74,8 @@ static uint64_t now_cycles(void)
 }
 
 /*
- * Before each measurement: machines that are compared take turns, so that what
- * else their host does goes by all of them.
+ * Before each measurement, with -t: wait for a line.  Machines that are compared
+ * take turns, so that what else their host does goes by all of them.
  */
 static void wait_for_turn(void)
 {
@@ -552,7 +552,7 @@ int main(int argc, char **argv)
 		else if (opt == 't')
 			turns = true;
 		else
-			ksft_exit_fail_msg("usage: %s [-r REPEATS] [-m MSECS of contention] [-t to wait for a line before each measurement]\n",
+			ksft_exit_fail_msg("usage: %s [-r REPEATS] [-m MSECS] [-t (take turns)]\n",
 					   argv[0]);
 	}
 	ksft_print_header();

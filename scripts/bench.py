@@ -49,12 +49,13 @@ INSTRUCTIONS, TIME = "instructions", "time"
 class Bar:
     """What a ratio of two kernels must hold to, for work of at least so many pages.
 
-    A time does if the interval of confidence reaches to the right side.
+    noise: it is good enough if the interval of confidence reaches to the right side.
     """
 
     def __init__(self, letter, kind, works, low=0.0, high=float("inf"), of=PATCHED, to=STOCK,
-                 pages=0):
+                 pages=0, noise=False):
         self.letter, self.kind, self.works, self.pages = letter, kind, works.split(), pages
+        self.noise = noise
         self.low, self.high, self.of, self.to = low, high, of, to
 
     def __str__(self):
@@ -72,10 +73,11 @@ BARS = [
     Bar("c", TIME, "orphans", high=0.2, pages=1024),
     Bar("d", INSTRUCTIONS, "truncate.tmpfs truncate.ext4 munmap.anon", 0.99, 1.01),
     # What takes longer has less throughput.  Of a release, 9 more instructions are 1.5 per cent.
-    Bar("e", TIME, "isolate+release.isolate isolate+put.isolate isolate+put.put", high=1 / 0.99),
+    Bar("e", TIME, "isolate+release.isolate isolate+put.isolate isolate+put.put", high=1 / 0.99,
+        noise=True),
     Bar("e", TIME, "isolate+release.release", high=1.03),
     Bar("e", TIME, "isolate+put.put", 2, of=LOCK_FIRST, to=PATCHED),
-    Bar("f", TIME, "pageout.ext4 fault.ext4", 0.98, 1.02),
+    Bar("f", TIME, "pageout.ext4 fault.ext4", 0.98, 1.02, noise=True),
 ]
 MAX_GROWTH = 256        # bytes of text
 # Of these just the objects are compared of which the series changes the code; all text of arm64
@@ -169,9 +171,12 @@ class Uml:
 
     def wait(self):
         """Until it is ready for a turn, or at its end."""
+        until = time.monotonic() + TURN_LIMIT
         while not TURN.search(self.text[-20:]):
-            if not select.select([self.child.stdout], [], [], TURN_LIMIT)[0]:
-                raise Fail(f"UML said nothing for {TURN_LIMIT} s; what it said: {self.path}")
+            left = max(0, until - time.monotonic())
+            if not left or not select.select([self.child.stdout], [], [], left)[0]:
+                raise Fail(f"UML said nothing for {TURN_LIMIT} s that ends its turn; what it said: "
+                           + self.path)
             news = os.read(self.child.stdout.fileno(), 1 << 16).decode(errors="replace")
             if not news:
                 self.ended = True
@@ -317,6 +322,8 @@ def judged(tally, counted, rounds):
             tally.check(keys, f"({bar.letter}) {work}: nothing was measured", RERUN)
             for key in keys:
                 ratio, least, most = found[key]
+                if not bar.noise:
+                    least = most = ratio
                 tally.check(bar.low <= most and least <= bar.high, f"({bar.letter}) {work} {size(key[1])}, "
                             f"{bar.kind}: {ratio:.3f}, not {bar}", RERUN)
 

@@ -85,6 +85,9 @@ class Turns(unittest.TestCase):
         with mock.patch.object(bench, "TURN_LIMIT", 0), self.assertRaisesRegex(
                 Fail, "UML said nothing for 0 s"):
             self.turns("sleep", "9")
+        with mock.patch.object(bench, "TURN_LIMIT", 1), self.assertRaisesRegex(
+                Fail, "UML said nothing for 1 s that ends its turn"):
+            self.turns("bash", "-c", "while sleep 0.1; do echo x; done")
 
 
 class Ratios(unittest.TestCase):
@@ -144,6 +147,13 @@ class Bars(unittest.TestCase):
             with contextlib.redirect_stdout(io.StringIO()) as out:
                 tally.verdict()
             self.assertRegex(out.getvalue(), want)
+
+    def test_median_counts(self):
+        """Where noise is no excuse, whatever the interval of confidence is."""
+        tally = judge.Tally()
+        bench.judged(tally, self.figures(), [self.figures(isolate_file=value)
+                                             for value in (100.0, 103.0, 103.0)])
+        self.assertRegex("".join(tally.failed), r"\(a\) isolate.file 1k, time: 1.030, not")
 
     def test_missing(self):
         self.assertIn("(c) orphans: nothing was measured", self.verdict(orphans=None))

@@ -829,6 +829,37 @@ static void isolate_off_lru_no_count(struct kunit *test)
 	if (test->status == KUNIT_SUCCESS && !pin.hits)
 		kunit_skip(test, "the hardware breakpoint did not trigger");
 }
+
+/*
+ * PG_lru of an orphan must not even be cleared and set again, as
+ * __munlock_folio() would miss it: do not find out by its mapping that it is
+ * one while PG_lru is clear.
+ */
+static void isolate_orphan_no_clear(struct kunit *test)
+{
+	struct folio *folio = make_folio(test, KIND_SHMEM);
+	unsigned long addr;
+
+	truncate_folio(test, folio);
+	addr = test_mmap(test, test_shmem_file(test), MAP_SHARED);
+	KUNIT_ASSERT_EQ(test, 0, insert_folio(folio, addr));
+
+	memset(&pin, 0, sizeof(pin));
+	pin.folio = folio;
+	pin.task = current;
+	pin_watch(test, &folio->flags, sizeof(folio->flags), HW_BREAKPOINT_W);
+	pin_watch(test, &folio->mapping, sizeof(folio->mapping), HW_BREAKPOINT_RW);
+
+	KUNIT_EXPECT_FALSE(test, folio_isolate_lru(folio));
+	KUNIT_EXPECT_EQ(test, pin.hits, 0);
+	/* Would it have been seen? */
+	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
+	KUNIT_ASSERT_TRUE(test, folio_isolate_lru(folio));
+	KUNIT_EXPECT_FALSE(test, folio_is_orphan(folio));
+	putback(folio);
+	if (test->status == KUNIT_SUCCESS && !pin.hits)
+		kunit_skip(test, "the hardware breakpoints did not trigger");
+}
 #else
 static void isolate_pins_first(struct kunit *test)
 {
@@ -839,12 +870,18 @@ static void isolate_off_lru_no_count(struct kunit *test)
 {
 	kunit_skip(test, "needs hardware breakpoints as x86 has them");
 }
+
+static void isolate_orphan_no_clear(struct kunit *test)
+{
+	kunit_skip(test, "needs hardware breakpoints as x86 has them");
+}
 #endif
 
 /*
- * What another CPU sees of a folio that is refused, over and over.  If one CPU
- * does nothing while the other runs, as happens to virtual ones, it sees little:
- * so a round counts for the watcher if it was there in the round before as well.
+ * The same, as far as another CPU sees a folio that is refused, over and over.
+ * If one CPU does nothing while the other runs, as happens to virtual ones, it
+ * sees little: so a round counts for the watcher if it was there in the round
+ * before as well.
  */
 #define WATCH_ROUNDS	2000
 #define WATCH_TIMEOUT	(10 * HZ)
@@ -938,7 +975,6 @@ static void watched_enough(struct kunit *test)
 		kunit_skip(test, "the two CPUs hardly ran in parallel");
 }
 
-/* PG_lru must not even be cleared and set again: see __munlock_folio() */
 static void isolate_orphan_keeps_lru(struct kunit *test)
 {
 	struct folio *folio = make_folio(test, KIND_SHMEM);
@@ -952,7 +988,6 @@ static void isolate_orphan_keeps_lru(struct kunit *test)
 	watched_enough(test);
 }
 
-/* The same, as far as another CPU sees it */
 static void isolate_off_lru_no_pin(struct kunit *test)
 {
 	struct folio *folio = own_folio(test, bare_folio_nolru(test, 0));
@@ -1466,6 +1501,7 @@ static struct kunit_case isolate_cases[] = {
 	KUNIT_CASE_PARAM(isolate_orphan, orphans_gen_params),
 	KUNIT_CASE(is_orphan),
 	KUNIT_CASE(isolate_pins_first),
+	KUNIT_CASE(isolate_orphan_no_clear),
 	KUNIT_CASE(isolate_orphan_keeps_lru),
 	KUNIT_CASE(isolate_off_lru_no_count),
 	KUNIT_CASE(isolate_off_lru_no_pin),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Building kernels and selftests: one tree, one object folder, incremental."""
 
+import filecmp
 import hashlib
 import os
 import re
@@ -74,21 +75,46 @@ def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS, more=()):
     merge_config(base, log, objects or objects_of(base), fragments)
 
 
+def config_key(base, fragments, options):
+    """What a configuration is made of, in the tree as it is checked out."""
+    made_of = [line for line in base.git("ls-tree", "-r", "HEAD").splitlines()
+               if re.search(r"\tscripts/|/configs/|Kconfig", line)]
+    for fragment in fragments:
+        with open(fragment) as text:
+            made_of.append(text.read())
+    made_of += [*options, output(["gcc", "--version"])]
+    return hashlib.sha1("\n".join(made_of).encode()).hexdigest()[:16]
+
+
 def merge_config(base, log, objects, fragments, *options):
-    """tinyconfig and the fragments, nothing of which is to be lost; options are for make."""
+    """tinyconfig and the fragments, nothing of which is to be lost; options are for make.
+
+    One that was made before is taken again, which is faster; and if it is the one that is there
+    the objects are not looked at for it.
+    """
+    config = os.path.join(objects, ".config")
+    kept = os.path.join(base.dir, "configs", config_key(base, fragments, options))
+    if os.path.exists(kept):
+        if not (os.path.exists(config) and filecmp.cmp(kept, config, shallow=False)):
+            os.makedirs(objects, exist_ok=True)
+            shutil.copyfile(kept, config)
+        return
     os.makedirs(objects, exist_ok=True)
     make(base, objects, log, *options, "tinyconfig")
-    run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects,
-         os.path.join(objects, ".config"), *fragments], log, cwd=base.src)
+    run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects, config, *fragments], log,
+        cwd=base.src)
     make(base, objects, log, *options, "olddefconfig")
-    with open(os.path.join(objects, ".config")) as config:
-        have = set(config.read().splitlines())
+    with open(config) as text:
+        have = set(text.read().splitlines())
     for fragment in fragments:
         with open(fragment) as wanted:
             for line in wanted.read().splitlines():
                 if re.match(r"CONFIG_\w+=", line) and line not in have:
                     raise Fail(f"{line} of {os.path.relpath(fragment, base.src)} does not end "
                                "up in the configuration: a dependency is missing")
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    shutil.copyfile(config, kept + ".new")
+    os.rename(kept + ".new", kept)
 
 
 def kernel(base, commit, name, folder="x86_64", more=()):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import base as bases
+import build
 import debugged
 import guest
 import judge
@@ -58,6 +59,28 @@ class Tap(unittest.TestCase):
     def test_died_halfway(self):
         with self.assertRaisesRegex(Fail, "died halfway"):
             judge.tap(GOOD.replace("# ok 2 lru.orphan # SKIP tcp maps no orphan\n", ""))
+
+
+
+class Configuration(unittest.TestCase):
+    TREE = ("100644 blob 1\tmm/Kconfig\n100644 blob 2\tmm/vmscan.c\n"
+            "100644 blob 3\tarch/x86/configs/tiny.config\n100644 blob 4\tscripts/Kconfig.include\n")
+
+    def key(self, tree=TREE, text="CONFIG_SMP=y\n", *options):
+        with tempfile.NamedTemporaryFile("w") as fragment:
+            fragment.write(text)
+            fragment.flush()
+            return build.config_key(SimpleNamespace(git=lambda *args: tree), [fragment.name], options)
+
+    def test_what_it_is_made_of(self):
+        for blob in "134":
+            with self.subTest(blob=blob):
+                self.assertNotEqual(self.key(), self.key(self.TREE.replace(f"b {blob}", "b 9")))
+        self.assertNotEqual(self.key(), self.key(self.TREE, "CONFIG_SMP=n\n"))
+        self.assertNotEqual(self.key(), self.key(self.TREE, "CONFIG_SMP=y\n", "ARCH=arm64"))
+
+    def test_code_is_not_of_it(self):
+        self.assertEqual(self.key(), self.key(self.TREE.replace("b 2", "b 9")))
 
 
 class Expectations(unittest.TestCase):

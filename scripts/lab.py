@@ -129,7 +129,7 @@ def cmd_test(base, args):
     gate.every_patch_builds(base, tally)
     if base.newest:
         for version in bases.VERSIONS[1:]:
-            if not tally.late(f"the series for {version}", 25):
+            if not tally.late(f"the series for {version}", 15):
                 older(tally, version, STATES if args.all else [])
     explore.mutants(base, tally, commit)
     if args.all:

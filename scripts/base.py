@@ -47,6 +47,11 @@ class Base:
         """Is it the kernel that the series is written for, and sent against?"""
         return self.series == VERSIONS[0]
 
+    @property
+    def suffix(self):
+        """What the names of logs and folders have in addition, if they are not of the newest."""
+        return "" if self.newest else f"-{self.series}"
+
     @functools.cached_property
     def uml_smp(self):
         """Can UML have more than one CPU?  Without, there are no sync points in it."""

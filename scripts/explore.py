@@ -705,11 +705,12 @@ def same_counts(tally, console_a, console_b, where):
         tally.check(not differ, f"{key}: not the same {where}: {', '.join(differ)}", "./run test")
 
 
-def same_places(tally):
+def same_places(base, tally):
     """Under QEMU and UML, by the consoles that the replays have left."""
     for column, name in race.KERNELS.items():
-        same_counts(tally, checks.read(logfile(f"{name}.console")),
-                    checks.read(logfile(f"uml-{name}.console")), f"on {column} under QEMU and UML")
+        one, other = (checks.read(logfile(f"{place}{name}{base.suffix}.console"))
+                      for place in ("", "uml-"))
+        same_counts(tally, one, other, f"on {column} under QEMU and UML")
 
 
 def same_again(base, tally, commit, times=3):

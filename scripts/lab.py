@@ -115,7 +115,7 @@ def cmd_test(base, args):
     if base.uml_smp and not tally.late("the lab under UML", 14):
         race.same_timelines(tally, races, race.uml(base, tally, commit, repeat=100),
                             "under QEMU and UML")
-        explore.same_places(tally)
+        explore.same_places(base, tally)
         race.oops(base, tally, commit)
     if not tally.late("the explorer's sets, three times", 10):
         explore.same_again(base, tally, commit)
@@ -146,9 +146,8 @@ def cmd_test(base, args):
 
 
 def older(tally, version, states):
-    """The series for an older kernel: the mails, KUnit, and the selftests on states.
-
-    Where KUnit can't be run under UML, the patched kernel is booted in any case.
+    """The series for an older kernel: the mails; KUnit on one with all patches; the selftests on
+    states, or on the patched one where there is QEMU only.
     """
     if os.environ.get("KDIR"):
         tally.leave_out(f"the series for {version}, on a tree of yours")
@@ -160,8 +159,9 @@ def older(tally, version, states):
     gate.style(base, tally)
     gate.git_am(base, commit["tree"], tally)
     if base.uml_smp:
-        uml(base, tally, commit[PATCHED], smp=True)
+        race.uml(base, tally, commit, kernels={"patched": "tree"})
     else:
+        race.qemu(base, tally, commit, kernels={"patched": "tree"})
         states = states or [PATCHED]
     if states:
         results.selftests(base, tally, commit, STATES, states)

@@ -94,17 +94,17 @@ def clean(base, tally, log, known=None):
     checks.console_is_clean(base, tally, log, logfile(f"{log}.console"), RERUN, known)
 
 
-def qemu(base, tally, commit, idents=(), repeat=None):
+def qemu(base, tally, commit, idents=(), repeat=None, kernels=KERNELS):
     """Replay under QEMU; return {column: {id: Scenario}}."""
     initrd, columns = guest.initramfs(base), {}
-    for column, name in KERNELS.items():
-        image = build.kernel(base, commit[name], name)
+    for column, name in kernels.items():
+        image, log = build.kernel(base, commit[name], name), name + base.suffix
         with stage(f"boot {name}") as this:
-            console, _ = guest.boot(image, initrd, name, f"lab.kunit {times(repeat)}")
-            results = checks.kunit_of_console(base, name)
+            console, _ = guest.boot(image, initrd, log, f"lab.kunit {times(repeat)}")
+            results = checks.kunit_of_console(base, log)
             this.note = f"{len(results)} results"
         columns[column] = judged(tally, "qemu", column, results, checks.read(console), idents)
-        clean(base, tally, name, KNOWN.get(column))
+        clean(base, tally, log, KNOWN.get(column))
     return columns
 
 
@@ -119,13 +119,13 @@ def kunit_uml(base, name, column="patched", debug=(), **how):
                             **{"folder": UML_FOLDER, **how})
 
 
-def uml(base, tally, commit, repeat):
+def uml(base, tally, commit, repeat=None, kernels=KERNELS):
     """Replay under UML; return {column: {id: Scenario}}."""
     columns = {}
-    for column, name in KERNELS.items():
+    for column, name in kernels.items():
         base.checkout(commit[name])
-        log = f"uml-{name}"
-        with stage(f"{name} under UML, {repeat} times") as this:
+        log = f"uml-{name}{base.suffix}"
+        with stage(f"{name} under UML" + (f", {repeat} times" if repeat else "")) as this:
             results, _ = kunit_uml(base, log, column, append=[times(repeat)])
             this.note = f"{len(results)} results"
         console = checks.read(logfile(f"{log}.console"))

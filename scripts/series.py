@@ -309,7 +309,7 @@ class Tree:
 
     def __init__(self, base):
         self.base = base
-        self.name = "out/tree" + f"-{base.series}" * (not base.newest)
+        self.name = "out/tree" + base.suffix
         self.path = os.path.join(OUT, os.path.basename(self.name))
 
     def git(self, *args):

@@ -586,6 +586,15 @@ static int insert_folio(struct folio *folio, unsigned long addr)
 	return ret;
 }
 
+/* Return: where @folio is mapped now */
+static unsigned long map_inserted(struct kunit *test, struct folio *folio)
+{
+	unsigned long addr = test_mmap(test, test_shmem_file(test), MAP_SHARED);
+
+	KUNIT_ASSERT_EQ(test, 0, insert_folio(folio, addr));
+	return addr;
+}
+
 /* ---- folio_isolate_lru() ------------------------------------------------ */
 
 static void isolate_putback(struct kunit *test)
@@ -706,8 +715,7 @@ static void isolate_orphan(struct kunit *test)
 	expect_isolated(test, folio);
 	read_state(folio, &was);
 
-	addr = test_mmap(test, test_shmem_file(test), MAP_SHARED);
-	KUNIT_ASSERT_EQ(test, 0, insert_folio(folio, addr));
+	addr = map_inserted(test, folio);
 	KUNIT_ASSERT_EQ(test, folio_mapcount(folio), was.mapcount + 1);
 	KUNIT_ASSERT_EQ(test, folio_ref_count(folio), was.refs + 1);
 	expect_refused(test, folio, "an orphan");
@@ -795,21 +803,32 @@ static void pin_watch(struct kunit *test, const void *addr, int len, int type)
 							   (void __force *)events));
 }
 
+static void pin_begin(const struct folio *folio)
+{
+	memset(&pin, 0, sizeof(pin));
+	pin.folio = folio;
+	pin.task = current;
+}
+
+/* Call it last: to be skipped is not to have failed */
+static void pin_seen(struct kunit *test)
+{
+	if (test->status == KUNIT_SUCCESS && !pin.hits)
+		kunit_skip(test, "the hardware breakpoints did not trigger");
+}
+
 static void isolate_pins_first(struct kunit *test)
 {
 	struct folio *folio = own_folio(test, bare_folio(test, 0, false));
 
-	memset(&pin, 0, sizeof(pin));
-	pin.folio = folio;
-	pin.task = current;
+	pin_begin(folio);
 	pin_watch(test, &folio->flags, sizeof(folio->flags), HW_BREAKPOINT_W);
 	/* Emulators may miss atomic accesses, but first the count is just read */
 	pin_watch(test, &folio->_refcount, sizeof(folio->_refcount), HW_BREAKPOINT_RW);
 
 	expect_isolated(test, folio);
 	KUNIT_EXPECT_EQ(test, pin.unpinned, 0);
-	if (test->status == KUNIT_SUCCESS && !pin.hits)
-		kunit_skip(test, "the hardware breakpoints did not trigger");
+	pin_seen(test);
 }
 
 /* Pinning disturbs folio_ref_freeze(): not for a folio that is not on the LRU */
@@ -817,17 +836,14 @@ static void isolate_off_lru_no_count(struct kunit *test)
 {
 	struct folio *folio = own_folio(test, bare_folio_nolru(test, 0));
 
-	memset(&pin, 0, sizeof(pin));
-	pin.folio = folio;
-	pin.task = current;
+	pin_begin(folio);
 	pin_watch(test, &folio->_refcount, sizeof(folio->_refcount), HW_BREAKPOINT_RW);
 
 	KUNIT_EXPECT_FALSE(test, folio_isolate_lru(folio));
 	KUNIT_EXPECT_EQ(test, pin.hits, 0);
 	/* Would it have been seen? */
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
-	if (test->status == KUNIT_SUCCESS && !pin.hits)
-		kunit_skip(test, "the hardware breakpoint did not trigger");
+	pin_seen(test);
 }
 
 /*
@@ -841,12 +857,9 @@ static void isolate_orphan_no_clear(struct kunit *test)
 	unsigned long addr;
 
 	truncate_folio(test, folio);
-	addr = test_mmap(test, test_shmem_file(test), MAP_SHARED);
-	KUNIT_ASSERT_EQ(test, 0, insert_folio(folio, addr));
+	addr = map_inserted(test, folio);
 
-	memset(&pin, 0, sizeof(pin));
-	pin.folio = folio;
-	pin.task = current;
+	pin_begin(folio);
 	pin_watch(test, &folio->flags, sizeof(folio->flags), HW_BREAKPOINT_W);
 	pin_watch(test, &folio->mapping, sizeof(folio->mapping), HW_BREAKPOINT_RW);
 
@@ -857,8 +870,7 @@ static void isolate_orphan_no_clear(struct kunit *test)
 	KUNIT_ASSERT_TRUE(test, folio_isolate_lru(folio));
 	KUNIT_EXPECT_FALSE(test, folio_is_orphan(folio));
 	putback(folio);
-	if (test->status == KUNIT_SUCCESS && !pin.hits)
-		kunit_skip(test, "the hardware breakpoints did not trigger");
+	pin_seen(test);
 }
 #else
 static void isolate_pins_first(struct kunit *test)
@@ -978,11 +990,9 @@ static void watched_enough(struct kunit *test)
 static void isolate_orphan_keeps_lru(struct kunit *test)
 {
 	struct folio *folio = make_folio(test, KIND_SHMEM);
-	unsigned long addr;
 
 	truncate_folio(test, folio);
-	addr = test_mmap(test, test_shmem_file(test), MAP_SHARED);
-	KUNIT_ASSERT_EQ(test, 0, insert_folio(folio, addr));
+	map_inserted(test, folio);
 	watch_refused(test, folio);
 	KUNIT_EXPECT_FALSE(test, watch.clear);
 	watched_enough(test);

@@ -75,6 +75,13 @@ def configure(base, log, objects=None, kunitconfigs=KUNITCONFIGS, more=()):
     merge_config(base, log, objects or objects_of(base), fragments)
 
 
+def keep(made, kept):
+    """Copy a file to where it is looked for: it is there as a whole, or not."""
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    shutil.copyfile(made, kept + ".new")
+    os.rename(kept + ".new", kept)
+
+
 def config_key(base, fragments, options):
     """What a configuration is made of, in the tree as it is checked out."""
     made_of = [line for line in base.git("ls-tree", "-r", "HEAD").splitlines()
@@ -112,9 +119,7 @@ def merge_config(base, log, objects, fragments, *options):
                 if re.match(r"CONFIG_\w+=", line) and line not in have:
                     raise Fail(f"{line} of {os.path.relpath(fragment, base.src)} does not end "
                                "up in the configuration: a dependency is missing")
-    os.makedirs(os.path.dirname(kept), exist_ok=True)
-    shutil.copyfile(config, kept + ".new")
-    os.rename(kept + ".new", kept)
+    keep(config, kept)
 
 
 def kernel(base, commit, name, folder="x86_64", more=()):
@@ -127,9 +132,7 @@ def kernel(base, commit, name, folder="x86_64", more=()):
         base.checkout(commit)
         configure(base, f"config-{name}.log", objects, more=more)
         make(base, objects, f"build-{name}.log", "bzImage")
-        os.makedirs(images, exist_ok=True)
-        shutil.copyfile(os.path.join(objects, "arch/x86/boot/bzImage"), image + ".new")
-        os.rename(image + ".new", image)
+        keep(os.path.join(objects, "arch/x86/boot/bzImage"), image)
     return image
 
 

@@ -61,7 +61,6 @@ class Tap(unittest.TestCase):
             judge.tap(GOOD.replace("# ok 2 lru.orphan # SKIP tcp maps no orphan\n", ""))
 
 
-
 class Configuration(unittest.TestCase):
     TREE = ("100644 blob 1\tmm/Kconfig\n100644 blob 2\tmm/vmscan.c\n"
             "100644 blob 3\tarch/x86/configs/tiny.config\n100644 blob 4\tscripts/Kconfig.include\n")
@@ -94,6 +93,13 @@ class Expectations(unittest.TestCase):
         status, text = self.verdict({"a": "pass", "b": "fail"}, {"a": "pass", "b": "fail"})
         self.assertEqual(status, 0)
         self.assertIn("verdict: 2 passed, 0 failed, 0 skipped", text)
+
+    def test_rerun_names_the_base(self):
+        tally = judge.Tally()
+        tally.base = "BASE=6.12 "
+        tally.check(False, "x", "./run replay")
+        tally.add("x", {"a": "fail"}, {"a": "pass"}, "./run selftest")
+        self.assertEqual(tally.rerun, ["BASE=6.12 ./run replay", "BASE=6.12 ./run selftest"])
 
     def test_everything_else_fails(self):
         for results, expected in (({"a": "fail"}, {"a": "pass"}),

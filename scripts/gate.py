@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import unittest
+from unittest import mock
 
 import bench_test
 import build
@@ -37,7 +38,7 @@ SYSTEM_PYTHON = {"PATH": "/usr/bin:" + os.environ["PATH"]}
 def driver(base, tally):
     """The driver's own negative controls: each kind of bad run must be seen as one."""
     driver_test.Console.base = base
-    with stage("driver") as this:
+    with stage("driver") as this, mock.patch.object(judge.Tally, "base", ""):
         suite = unittest.TestSuite(unittest.defaultTestLoader.loadTestsFromModule(module)
                                    for module in (driver_test, replay_test,
                                                  explore_test, sched_test, stress_test,

@@ -137,7 +137,12 @@ def code_difference(one, other):
 
 
 class Tally:
-    """What was seen against what was expected."""
+    """What was seen against what was expected.
+
+    base: what comes before a command that is to be rerun, if it is for one kernel of several.
+    """
+
+    base = ""
 
     def __init__(self):
         self.passed, self.failed, self.skipped, self.rerun = 0, [], 0, []
@@ -171,14 +176,14 @@ class Tally:
             self.failed.append(f"{where}: {name} is new: say in scripts/expected.toml what it "
                                "should be")
         if len(self.failed) > bad:
-            self.rerun.append(rerun)
+            self.rerun.append(self.base + rerun)
 
     def check(self, good, what, rerun):
         if good:
             self.passed += 1
         else:
             self.failed.append(what)
-            self.rerun.append(rerun)
+            self.rerun.append(self.base + rerun)
 
     def verdict(self):
         for line in self.failed:

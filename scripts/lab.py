@@ -154,6 +154,7 @@ def older(tally, version, states):
         return
     base = bases.from_debian((version,))
     print(f"base: Linux {base.version} ({base.origin})")
+    tally.base = f"BASE={version} "
     commit = commits(base)
     gate.mails(base, tally)
     gate.style(base, tally)
@@ -165,6 +166,7 @@ def older(tally, version, states):
         states = states or [PATCHED]
     if states:
         results.selftests(base, tally, commit, STATES, states)
+    del tally.base
 
 
 def kunit_wanted(place, seen, suite):
@@ -175,7 +177,7 @@ def kunit_wanted(place, seen, suite):
 
 def uml(base, tally, commit, smp, suite=""):
     """KUnit under UML, with two CPUs or one."""
-    place, rerun = "uml-smp" if smp else "uml-up", f"BASE={base.series} ./run kunit {suite}".strip()
+    place, rerun = "uml-smp" if smp else "uml-up", f"./run kunit {suite}".strip()
     log = f"{place}-{base.series}"
     base.checkout(commit)
     with stage(f"KUnit under UML ({'SMP' if smp else 'one CPU'})") as this:
@@ -253,7 +255,7 @@ def cmd_kunit(base, args):
     if base.uml_smp:
         seen = uml(base, tally, commit[PATCHED], smp=True, suite=args.name)
     else:
-        rerun = f"BASE={base.series} ./run kunit {args.name}".strip()
+        rerun = f"./run kunit {args.name}".strip()
         seen = kunit_qemu(base, commit[PATCHED], PATCHED, args.name)
         tally.add("qemu", seen, kunit_wanted("qemu", seen, args.name), rerun)
         checks.console_is_clean(base, tally, PATCHED, logfile(f"{PATCHED}.console"), rerun)
@@ -357,6 +359,7 @@ def cmd_results(base, args):
         if version != base.series:
             base = bases.from_debian((version,))
             print(f"base: Linux {base.version} ({base.origin})")
+        tally.base = f"BASE={version} "
         commit = commits(base)
         for part in args.parts or results.PARTS:
             results.keep(base, part, results.PARTS[part](base, tally, commit, STATES))
@@ -503,6 +506,8 @@ def main():
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Fail("another ./run is at work in out/: wait for it, or end it") from None
+    if os.environ.get("BASE"):
+        judge.Tally.base = f"BASE={os.environ['BASE']} "
     with contextlib.redirect_stdout(sys.stderr if args.print_command else sys.stdout):
         return args.command(bases.get(), args)
 

@@ -60,14 +60,14 @@ def selftests(base, tally, commit, states, chosen=None):
     initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
     want, columns = judge.load("selftests", states), {}
     for state in chosen or states:
-        log, rerun = f"{state}-{base.series}", f"BASE={base.series} ./run selftest {state}"
+        log, rerun = f"{state}-{base.series}", f"./run selftest {state}"
         seen, _ = checks.boot(base, tally, build.kernel(base, commit[state], state), initrd, log,
                               rerun=rerun)
         tally.add(log, seen, want[state], rerun)
         columns[state] = {f"`{name}`": verdict for name, verdict in seen.items()}
     # The last of the kernels has the tests of KUnit
     tally.add(f"KUnit under QEMU on {log}", checks.kunit_of_console(base, log),
-              judge.load("kunit", judge.KUNITS)["qemu"], f"BASE={base.series} ./run kunit")
+              judge.load("kunit", judge.KUNITS)["qemu"], "./run kunit")
     return columns
 
 

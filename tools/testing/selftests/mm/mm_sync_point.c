@@ -43,8 +43,8 @@
  */
 static const char * const steps[] = {
 	"0 NEXT_UPTODATE_FOLIO_LOADED",
+	"0 NEXT_UPTODATE_FOLIO_BEFORE_RELOAD",
 	"1 FIND_LOCK_ENTRIES_LOCKED",
-	"0 NEXT_UPTODATE_FOLIO_BEFORE_LOCKED",
 	"1 TRUNCATE_INODE_FOLIO_BEFORE_REMOVE",
 	"1 FILEMAP_FREE_FOLIO_BEFORE_PUT",
 	"0 NEXT_UPTODATE_FOLIO_SKIP",
@@ -239,9 +239,17 @@ static void fork_actors(struct lab *lab, int nr)
 	}
 }
 
+static long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static bool ends(pid_t pid)
 {
-	for (int ms = 0; ms < END_TIMEOUT_MS; ms++) {
+	for (long end = now_ms() + END_TIMEOUT_MS; now_ms() < end;) {
 		if (waitpid(pid, NULL, WNOHANG) == pid)
 			return true;
 		usleep(1000);
@@ -251,7 +259,7 @@ static bool ends(pid_t pid)
 
 static bool comes_to(struct lab *lab, const char *text)
 {
-	for (int ms = 0; ms < END_TIMEOUT_MS; ms++) {
+	for (long end = now_ms() + END_TIMEOUT_MS; now_ms() < end;) {
 		if (state_has(lab, text))
 			return true;
 		usleep(1000);
@@ -437,7 +445,7 @@ TEST_F(mm_sync, actor_stalls)
 /* Not even a zombie: nobody has to wait for it, see kill_at_every_step(). */
 static bool is_gone(pid_t pid)
 {
-	for (int ms = 0; ms < END_TIMEOUT_MS; ms++) {
+	for (long end = now_ms() + END_TIMEOUT_MS; now_ms() < end;) {
 		if (kill(pid, 0) && errno == ESRCH)
 			return true;
 		usleep(1000);
@@ -455,6 +463,7 @@ static void own_run(struct lab *lab, int nr, int victim)
 
 	/* Should the test fail */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* END_TIMEOUT_MS is less: what gives the run up is the kill */
 	fd = arm(lab, 3, nr, "step 2 USER_1\nstall 10000\n");
 	if (fd < 0)
 		_exit(KSFT_FAIL);

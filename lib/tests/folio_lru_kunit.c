@@ -855,6 +855,7 @@ static void isolate_orphan_no_clear(struct kunit *test)
 {
 	struct folio *folio = make_folio(test, KIND_SHMEM);
 	unsigned long addr;
+	bool isolated;
 
 	truncate_folio(test, folio);
 	addr = map_inserted(test, folio);
@@ -863,8 +864,11 @@ static void isolate_orphan_no_clear(struct kunit *test)
 	pin_watch(test, &folio->flags, sizeof(folio->flags), HW_BREAKPOINT_W);
 	pin_watch(test, &folio->mapping, sizeof(folio->mapping), HW_BREAKPOINT_RW);
 
-	KUNIT_EXPECT_FALSE(test, folio_isolate_lru(folio));
+	isolated = folio_isolate_lru(folio);
+	KUNIT_EXPECT_FALSE(test, isolated);
 	KUNIT_EXPECT_EQ(test, pin.hits, 0);
+	if (isolated)
+		putback(folio);
 	/* Would it have been seen? */
 	KUNIT_ASSERT_EQ(test, 0, vm_munmap(addr, PAGE_SIZE));
 	KUNIT_ASSERT_TRUE(test, folio_isolate_lru(folio));
@@ -1205,17 +1209,23 @@ static void release_unevictable(struct kunit *test)
 				was.size[LRU_UNEVICTABLE] - 1);
 }
 
-static struct folio *driver_folio(struct kunit *test, bool charged)
+enum driver_charge { CHARGE_NONE, CHARGE_KERNEL, CHARGE_USER, NR_CHARGES };
+
+static struct folio *driver_folio(struct kunit *test, enum driver_charge charge)
 {
+	bool kernel = charge == CHARGE_KERNEL;
 	struct mem_cgroup *memcg;
 	struct folio *folio;
 
+	if (charge == CHARGE_USER)
+		return bare_folio_nolru(test, 0);
+
 	/* A kernel thread has to ask for it */
 	memcg = set_active_memcg(mem_cgroup_from_css(env.css));
-	folio = folio_alloc(charged ? GFP_KERNEL_ACCOUNT : GFP_KERNEL, 0);
+	folio = folio_alloc(kernel ? GFP_KERNEL_ACCOUNT : GFP_KERNEL, 0);
 	set_active_memcg(memcg);
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_EXPECT_EQ(test, folio_memcg_charged(folio), env.css && charged);
+	KUNIT_EXPECT_EQ(test, folio_memcg_charged(folio), env.css && kernel);
 	return folio;
 }
 
@@ -1228,17 +1238,18 @@ static void release_driver_list(struct kunit *test)
 	const struct lru_param *param = test->param_value;
 	struct folio *folio[3];
 	LIST_HEAD(pages);
-	int charged, i;
+	enum driver_charge charge;
+	int i;
 
-	for (charged = 0; charged <= 1; charged++) {
-		folio[0] = driver_folio(test, charged);
+	for (charge = CHARGE_NONE; charge < NR_CHARGES; charge++) {
+		folio[0] = driver_folio(test, charge);
 		INIT_LIST_HEAD(&pages);
 		list_add(&folio[0]->lru, &pages);
 		expect_freed(test, folio[0], param->kind, "alone");
 
 		INIT_LIST_HEAD(&pages);
 		for (i = 0; i < ARRAY_SIZE(folio); i++) {
-			folio[i] = driver_folio(test, charged);
+			folio[i] = driver_folio(test, charge);
 			list_add(&folio[i]->lru, &pages);
 		}
 		/* The one with a page on either side */

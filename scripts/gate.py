@@ -187,7 +187,7 @@ def documentation(base, tally, commit):
         tally.check(page.replace(".rst", ".html") in made, f"make htmldocs made nothing of {page}",
                     "./run docs")
     with stage("folio_isolation.rst names callers and tests") as this:
-        page = read("Documentation/mm/folio_isolation.rst")
+        page = base.git("show", f"{commit['tree']}:Documentation/mm/folio_isolation.rst")
         wanted = callers(base, commit["tree"])
         for caller in wanted:
             tally.check(f"   {caller}() " in page, f"folio_isolation.rst has no row for {caller}(), "

@@ -23,15 +23,16 @@ BADNESS = re.compile(r"page dumped because|Bad page|list_(add|del) corruption|Ke
                      r"blocked for more than|nobody cared|soft lockup|Out of memory|general protection")
 
 
-def section(name):
-    """A section of scripts/expected.toml, as it stands there."""
+def section(name, series=""):
+    """A section of scripts/expected.toml, as it stands there, with what differs on one kernel."""
     with open(EXPECTED, "rb") as expected:
-        return tomllib.load(expected)[name]
+        sections = tomllib.load(expected)
+    return {**sections[name], **sections.get(f"{name} on {series}", {})}
 
 
-def load(name, columns):
+def load(name, columns, series=""):
     """{column: {check: verdict}} of a section of scripts/expected.toml."""
-    checks = section(name)
+    checks = section(name, series)
     return {column: {name: verdicts[number] for name, verdicts in checks.items()}
             for number, column in enumerate(columns)}
 

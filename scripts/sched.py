@@ -76,7 +76,7 @@ def selftests(base, tally, commit, initrd, columns=COLUMNS, test=""):
         append = f"lab.test={test} lab.args={ARGUMENTS[test]}" if test else \
                  f"lab.category={CATEGORY}"
         results, _, stories = boot(base, tally, commit, initrd, column, append, rerun)
-        want = judge.load("sched", COLUMNS)[column]
+        want = judge.load("sched", COLUMNS, base.series)[column]
         if test:        # run_vmtests.sh, which judges a test as a whole, is left out
             want = {name: verdict for name, verdict in want.items() if "." in name
                     and name.startswith("mm_sync.") == (test != TEST)}
@@ -89,7 +89,7 @@ def without(base, tally, image, initrd, name):
     results, reasons = checks.boot(base, tally, image, initrd, log,
                                    f"kunit.enable=0 lab.category={CATEGORY}")
     text = checks.read(logfile(f"{log}.tap"))
-    for test in judge.load("sched", COLUMNS)["patched"]:
+    for test in judge.load("sched", COLUMNS, base.series)["patched"]:
         if test.startswith("mm_sync.") or test == TEST:
             said = reasons.get(test) if test != TEST else text
             tally.check(results.get(test) == "skip" and said and NEEDED in said,
@@ -107,7 +107,7 @@ def follow(base, tally, commit, path, columns):
     check(tests, path)
     initrd = guest.initramfs(base, tests, more=[path])
     rerun = f"./run replay {path}"
-    expected, stories, unlike = judge.load("sched", COLUMNS), {}, set()
+    expected, stories, unlike = judge.load("sched", COLUMNS, base.series), {}, set()
     for column in columns:
         name = os.path.basename(path)
         results, reasons, stories[column] = boot(

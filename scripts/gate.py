@@ -20,7 +20,7 @@ import sched_test
 import series
 import stress_test
 from base import newer_tool
-from stage import ROOT, Fail, logfile, output, run, stage
+from stage import ROOT, Fail, in_parallel, logfile, output, run, stage
 
 # The base has no history that a commit id could be looked up in.
 CHECKPATCH = ["--strict", "--no-signoff", "--show-types", "--ignore=UNKNOWN_COMMIT_ID"]
@@ -88,23 +88,19 @@ def style(base, tally):
     """checkpatch --strict on every mail."""
     base.checkout(base.commit)
     options = CHECKPATCH if base.newest else CHECKPATCH_OLDER
+    mails = [(where, mail) for name in series.ALL for where in [series.name(name, base.series)]
+             for mail in series.committed_mails(base, name) if mail.endswith(".patch")]
+
+    def look_at(mail):
+        return run(["perl", "scripts/checkpatch.pl", *options, os.path.join(ROOT, "patches", *mail)],
+                   "-".join(("checkpatch", *mail)) + ".log", cwd=base.src, env=SYSTEM_PYTHON,
+                   check=False)
     with stage("checkpatch --strict") as this:
-        count = 0
-        for name in series.ALL:
-            where = series.name(name, base.series)
-            for mail in series.committed_mails(base, name):
-                if not mail.endswith(".patch"):
-                    continue
-                count += 1
-                log = f"checkpatch-{where}-{mail}.log"
-                status, path = run(["perl", "scripts/checkpatch.pl", *options,
-                                    os.path.join(ROOT, "patches", where, mail)], log,
-                                   cwd=base.src, env=SYSTEM_PYTHON, check=False)
-                with open(path) as report:
-                    tally.check(not status and "total: 0 errors, 0 warnings, 0 checks"
-                                in report.read(), f"checkpatch has complaints: {path}",
-                                "./run test")
-        this.note = f"{count} mails"
+        for status, path in in_parallel(look_at, mails):
+            with open(path) as report:
+                tally.check(not status and "total: 0 errors, 0 warnings, 0 checks"
+                            in report.read(), f"checkpatch has complaints: {path}", "./run test")
+        this.note = f"{len(mails)} mails"
 
 
 def recipients(base, tally, commit):
@@ -116,10 +112,12 @@ def recipients(base, tally, commit):
         mails_of = {f"{name}/{mail[:4]}": os.path.join(ROOT, "patches", name, mail)
                     for which in series.ALL for name in [series.name(which, base.series)]
                     for mail in series.committed_mails(base, which) if mail.endswith(".patch")}
+        # The base has no history to guess from.
+        said_of = dict(zip(mails_of, in_parallel(lambda mail: output(
+            ["perl", "scripts/get_maintainer.pl", "--nogit", "--nogit-fallback", mail],
+            cwd=base.src), mails_of.values())))
         for mail in sorted(mails_of.keys() | want.keys()):
-            # The base has no history to guess from.
-            said = output(["perl", "scripts/get_maintainer.pl", "--nogit", "--nogit-fallback",
-                           mails_of[mail]], cwd=base.src) if mail in mails_of else ""
+            said = said_of.get(mail, "")
             lists = sorted(re.findall(r"^(\S+)@\S+ \(.*\blist\b", said, re.M))
             tally.check(lists == want.get(mail), f"patches/{mail} would go to {lists}, expected is "
                         f"{want.get(mail)} ([recipients] in scripts/expected.toml)", "./run test")

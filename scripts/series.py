@@ -101,13 +101,17 @@ def apply_edits(base, env, diff, what):
                    "--import`") from None
 
 
-def add_overlay(base, env, path):
-    source = os.path.join(ROOT, path)
-    if not os.path.isfile(source):
-        raise Fail(f"{path} is named in series/ but is not in the overlay")
-    blob = base.git("hash-object", "-w", "--no-filters", source)
-    mode = "100755" if os.access(source, os.X_OK) else "100644"
-    base.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", env=env)
+def add_overlay(base, env, paths):
+    sources = [os.path.join(ROOT, path) for path in paths]
+    for path, source in zip(paths, sources):
+        if not os.path.isfile(source):
+            raise Fail(f"{path} is named in series/ but is not in the overlay")
+    blobs = base.git("hash-object", "-w", "--no-filters", "--stdin-paths",
+                     stdin="".join(f"{source}\n" for source in sources)).split()
+    # One call for all: each reads and writes the index of the whole kernel
+    base.git("update-index", "--add", "--index-info", env=env, stdin="".join(
+        f"{'100755' if os.access(source, os.X_OK) else '100644'} {blob}\t{path}\n"
+        for path, source, blob in zip(paths, sources, blobs, strict=True)))
 
 
 def commit(base, env, parent, message):
@@ -123,8 +127,8 @@ def compose(base, series, onto):
     with index(base) as env:
         base.git("read-tree", onto, env=env)
         for patch in patches(series, base.series):
-            for path in patch.files:
-                add_overlay(base, env, path)
+            if patch.files:
+                add_overlay(base, env, patch.files)
             if patch.edits:
                 apply_edits(base, env, patch.edits, patch.where)
             onto = commit(base, env, onto, patch.message)
@@ -166,9 +170,7 @@ def part_of(base, onto, patch, folder):
         base.git("read-tree", onto, env=env)
         edits = [each for each in re.split(r"^(?=diff --git )", patch.edits, flags=re.M)
                  if each.startswith(f"diff --git a/{folder}")]
-        for path in patch.files:
-            if path.startswith(folder):
-                add_overlay(base, env, path)
+        add_overlay(base, env, [path for path in patch.files if path.startswith(folder)])
         apply_edits(base, env, "".join(edits), patch.where)
         return commit(base, env, onto, patch.message)
 
@@ -400,8 +402,7 @@ class Tree:
         """The tree before a commit, with overlay files added."""
         with index(self.base) as env:
             self.base.git("read-tree", sha + "^", env=env)
-            for path in files:
-                add_overlay(self.base, env, path)
+            add_overlay(self.base, env, list(files))
             return self.base.git("write-tree", env=env)
 
     def gives(self, sha, diff, files):

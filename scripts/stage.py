@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OUT = os.path.join(ROOT, "out")
@@ -129,3 +130,9 @@ def output(cmd, *, cwd=None, env=None, stdin=None):
     if done.returncode:
         raise Fail(f"{' '.join(cmd)} exited {done.returncode}: {done.stderr.strip()}")
     return done.stdout
+
+
+def in_parallel(function, items):
+    """[function(item)], for functions that run a command which uses one CPU."""
+    with ThreadPoolExecutor(int(JOBS)) as pool:
+        return list(pool.map(function, items))

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import tempfile
+import tomllib
 import unittest
 from types import SimpleNamespace
 from unittest import mock
@@ -240,6 +241,17 @@ class Races(unittest.TestCase):
         expected = judge.load("race", race.KERNELS)["stock"]
         self.assertEqual([race.SUITE + each for each in race.titles()],
                          [name for name in expected if name.startswith(race.SUITE)])
+
+    def test_what_differs_on_one_kernel_is_there_on_all(self):
+        with open(judge.EXPECTED, "rb") as expected:
+            sections = tomllib.load(expected)
+        for name, checks in sections.items():
+            section, _, series = name.partition(" on ")
+            if series:
+                self.assertIn(series, bases.VERSIONS)
+                self.assertLess(set(checks), set(sections[section]))
+                self.assertEqual(judge.section(section, series), {**sections[section], **checks})
+                self.assertNotEqual(judge.section(section, series), judge.section(section))
 
 
 class Time(unittest.TestCase):

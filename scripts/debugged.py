@@ -103,7 +103,8 @@ def debugged(base, tally, commit, which):
     console, text, results = boot(image, initrd, which, "sync",
                                   f"kunit.enable=0 lab.category={sched.CATEGORY}")
     sched.judged(tally, f"system calls with {which}", results,
-                 judge.load("sched", sched.COLUMNS, base.series)["patched"], sched.story(text), rerun)
+                 judge.load("sched", sched.COLUMNS, base.series)["patched"], sched.story(text),
+                 rerun)
     console_is_clean(base, tally, commit, console, which, rerun)
 
     # More of it, with all that it takes, is ./run stress --debug

@@ -329,7 +329,7 @@ def every_patch(base, tally, commit):
                                   *(map(object_of, paths) if paths else ["prepare"]))
                 fresh, _ = news(said | more, stock)
                 old |= (said | more) & stock
-                report(tally, f"{PATCHES}, series/{patch.series}/{patch.slug}", fresh, good, rerun,
+                report(tally, f"{PATCHES}, series/{patch.dir}", fresh, good, rerun,
                        logfile(f"{log}.log"))
         this.note = f"{count} patches" + f"; stock has the same {len(old)} complaints" * bool(old)
 

@@ -123,6 +123,37 @@ class OneRow(unittest.TestCase):
                 self.assertIn(words, found)
 
 
+class EveryPatch(unittest.TestCase):
+    """Each patch of each series, on a tree that is not there."""
+
+    def failures(self, said_after):
+        tally, made = judge.Tally(), []
+
+        def make(*args):
+            made.append(args)
+            return True, said_after if len(made) == 2 else set()
+        with mock.patch.multiple(matrix, compiled=lambda *args: ("", True, set()), make=make,
+                                 configure=lambda *args: ("", set()),
+                                 remove_objects=mock.DEFAULT), \
+             mock.patch.object(series, "compose", lambda base, which, onto: [
+                 (patch, patch.slug) for patch in series.patches(which)]), \
+             mock.patch.object(Row, "objects", lambda self, base: ""), \
+             mock.patch("builtins.print"):
+            matrix.every_patch(mock.Mock(series="7.3", commit="base"), tally, {"stock": "base"})
+        patches = [len(series.patches(which)) for which in (*series.ALL, series.NET)]
+        self.assertEqual(len(made), sum(patches))
+        self.assertEqual(tally.passed + len(tally.failed), sum(patches))
+        return "; ".join(tally.failed)
+
+    def test_good(self):
+        self.assertEqual(self.failures(set()), "")
+
+    def test_second_patch(self):
+        second = series.patches(series.MM)[1]
+        self.assertEqual(self.failures({"mm/vmscan.c: warning: new"}),
+                         f"matrix patches, series/{second.dir}: mm/vmscan.c: warning: new")
+
+
 class Mails(unittest.TestCase):
     def test_sources(self):
         files = matrix.touched()

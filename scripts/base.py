@@ -71,6 +71,7 @@ class Base:
         lock = os.path.join(self.src, ".git", "index.lock")
         if os.path.exists(lock):        # a run was killed; out/.lock says none is active
             os.unlink(lock)
+        shutil.rmtree(os.path.join(self.src, ".git", "rebase-apply"), ignore_errors=True)
         self.git("checkout", "--quiet", "--force", "--detach", commit)
         self.git("clean", "--quiet", "-fd")
 
@@ -133,6 +134,17 @@ def scratch():
     return path
 
 
+def fingerprint(tree):
+    """What tells a folder from what it was before one of its files was edited."""
+    found = hashlib.sha1(tree.encode())
+    for folder, folders, files in os.walk(tree):
+        folders.sort()
+        for name in sorted(files):
+            file = os.lstat(os.path.join(folder, name))
+            found.update(f"{folder}/{name} {file.st_size} {file.st_mtime_ns}\n".encode())
+    return found.hexdigest()
+
+
 def from_kdir(kdir):
     where = f"KDIR={kdir}"
     if not os.path.isfile(os.path.join(kdir, "Makefile")):
@@ -148,8 +160,7 @@ def from_kdir(kdir):
     else:
         with open(os.path.join(kdir, "Makefile")) as makefile:
             version = makefile_version(makefile.read(), where)
-        stamp = f"{kdir} {os.stat(kdir).st_mtime_ns}"
-        key, origin = hashlib.sha1(stamp.encode()).hexdigest()[:12], os.path.basename(kdir)
+        key, origin = fingerprint(kdir)[:12], os.path.basename(kdir)
     base = Base(f"kdir-{key}", version, origin)
     if base.foreign:
         print(f"{where} is Linux {version}: the patches for {base.series} are tried")
@@ -166,6 +177,7 @@ def from_kdir(kdir):
                     raise Fail(f"{where}: git archive HEAD failed")
             else:
                 run(["cp", "-a", kdir + "/.", tree], "import.log")
+                run(["make", "-C", tree, "mrproper"], "import.log")     # for make O=
             into_repository(tree, base)
             if base.foreign:
                 with open(os.path.join(base.src, ".git/objects/info/alternates"), "w") as other:
@@ -269,22 +281,45 @@ def newest_package(apt, status, update_log, versions):
                f"{have}): set KDIR=<a {versions[0]}.x kernel tree>")
 
 
-def from_debian(versions):
-    for series in versions:
-        remembered = os.path.join(OUT, f"base-{series}.json")
-        if os.path.exists(remembered):
-            with open(remembered) as state:
-                base = Base(**json.load(state))
-            if os.path.isdir(base.src):
-                return base
+def memory(versions):
+    return os.path.join(OUT, f"base-{'-or-'.join(versions)}.json")
 
+
+def remembered(versions):
+    """The base that was found for versions, one or several, by an earlier run."""
+    if os.path.exists(memory(versions)):
+        with open(memory(versions)) as state:
+            base = Base(**json.load(state))
+        if os.path.isdir(base.src):
+            return base
+    return None
+
+
+def remember(base, versions):
+    with open(memory(versions) + ".new", "w") as state:
+        json.dump({"ident": base.ident, "version": base.version, "origin": base.origin}, state)
+    os.rename(memory(versions) + ".new", memory(versions))
+
+
+def from_debian(versions):
+    """The first of versions that can be had, as Debian has it."""
+    base = remembered(versions[:1]) or remembered(versions)
+    if base:
+        return base
     check_disk()
     with stage("find the newest Linux " + " or ".join(versions)) as this:
         apt = apt_environment()
         status, log = run(["apt-get", "update"], "apt-update.log", env=apt, check=False)
         series, version, suite = newest_package(apt, status, log, versions)
         this.note = f"{version} in {suite}"
+    base = remembered((series,)) or unpacked(apt, series, version, suite)
+    for which in {versions, (series,)}:
+        remember(base, which)
+    return base
 
+
+def unpacked(apt, series, version, suite):
+    """Fetch a package of the kernel source, and make it a base."""
     unpack, package = scratch(), f"linux-source-{series}"
     with stage("fetch the kernel source"):
         run(["apt-get", "download", f"{package}={version}"], "fetch.log", cwd=unpack, env=apt)
@@ -296,13 +331,9 @@ def from_debian(versions):
         with open(os.path.join(tree, "Makefile")) as makefile:
             linux = makefile_version(makefile.read(), package)
         base = Base(f"v{linux}", linux, f"Debian {version}, {suite}")
-        into_repository(tree, base)
+        if not os.path.isdir(base.src):
+            into_repository(tree, base)
         shutil.rmtree(unpack)
-        remembered = os.path.join(OUT, f"base-{series}.json")
-        with open(remembered + ".new", "w") as state:
-            json.dump({"ident": base.ident, "version": base.version, "origin": base.origin},
-                      state)
-        os.rename(remembered + ".new", remembered)
     return base
 
 

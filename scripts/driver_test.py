@@ -325,6 +325,40 @@ class Inputs(unittest.TestCase):
                              ("7.2", "7.2.1", "sid"))
         self.assertIn("no Debian suite ships linux-source-7.3 any more", str(said.call_args))
 
+    def test_an_older_base_is_not_taken_for_the_newest(self):
+        def base(version):
+            made = bases.Base(f"v{version}.1", f"{version}.1", "Debian")
+            os.makedirs(made.src, exist_ok=True)
+            return made
+        asked = []
+
+        def newest(apt, status, log, versions):
+            asked.append(versions)
+            return versions[0] if "7.3" not in versions else "7.2", "1", "sid"
+        all_of_them = ("7.3", "7.2", "6.12")
+        with tempfile.TemporaryDirectory() as out, mock.patch.multiple(
+                bases, OUT=out, NEEDED_GIB=0, newest_package=newest,
+                apt_environment=mock.DEFAULT, run=lambda *args, **how: (0, ""),
+                unpacked=lambda apt, series, version, suite: base(series)), \
+                mock.patch("builtins.print"):
+            self.assertEqual(bases.from_debian(("6.12",)).version, "6.12.1")
+            for _ in range(2):          # there is no 7.3; found once, and remembered
+                self.assertEqual(bases.from_debian(all_of_them).version, "7.2.1")
+            self.assertEqual(asked, [("6.12",), all_of_them])
+            bases.remember(base("7.3"), ("7.3",))
+            self.assertEqual(bases.from_debian(all_of_them).version, "7.3.1")
+
+    def test_plain_tree_that_was_edited(self):
+        with tempfile.TemporaryDirectory() as tree:
+            os.makedirs(tree + "/mm")
+            for text in ("int a;\n", "int ab;\n"):
+                with open(tree + "/mm/vmscan.c", "w") as source:
+                    source.write(text)
+                prints = {bases.fingerprint(tree), bases.fingerprint(tree)}
+                self.assertEqual(len(prints), 1)
+                self.assertFalse(prints & getattr(self, "before", set()))
+                self.before = prints
+
     def test_mails_of_another_point_release(self):
         one = "index 6a53762d5544..b8fa37604603 100644\n@@ -17,2 +17,3 @@ int f(void)\n a\n+b\n"
         other = "index 1a53762d5544..c8fa37604603 100644\n@@ -19,2 +19,3 @@ int g(void)\n a\n+b\n"

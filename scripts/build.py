@@ -139,8 +139,7 @@ def kernel(base, commit, name, folder="x86_64", more=()):
 def uapi(base):
     """The kernel's headers for user space; return the folder of objects that has them."""
     headers = os.path.join(base.dir, "headers")
-    if not os.path.isdir(os.path.join(headers, "usr/include/linux")):
-        make(base, headers, "headers.log", "headers")
+    make(base, headers, "headers.log", "headers")
     return headers
 
 

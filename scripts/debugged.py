@@ -12,7 +12,7 @@ import race
 import sched
 import series
 import stress
-from stage import ROOT, Fail, logfile, stage
+from stage import ROOT, Fail, stage
 
 CHECKERS = ("kasan", "locking", "kcsan")
 TIME_LIMIT = 1800
@@ -95,7 +95,7 @@ def debugged(base, tally, commit, which):
     console, _, results = boot(image, initrd, which, "folio",
                                f"kunit.filter=module!={EXPLORER}_kunit")
     race.judged(tally, "qemu", "patched", checks.kunit_of_console(base, f"lab-{which}-folio"),
-                checks.read(console), without=EXPLORER)
+                checks.read(console), without=EXPLORER, rerun=rerun)
     tally.add(f"selftests with {which}", results, judge.load("selftests", ["stock", "mm"])["mm"],
               rerun)
     console_is_clean(base, tally, commit, console, which, rerun)

@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 import tempfile
 import tomllib
 import unittest
@@ -16,6 +17,7 @@ import build
 import debugged
 import guest
 import judge
+import lab
 import race
 import replay
 import replay_test
@@ -101,6 +103,36 @@ class Expectations(unittest.TestCase):
         tally.check(False, "x", "./run replay")
         tally.add("x", {"a": "fail"}, {"a": "pass"}, "./run selftest")
         self.assertEqual(tally.rerun, ["BASE=6.12 ./run replay", "BASE=6.12 ./run selftest"])
+
+    def test_going_on(self):
+        tally = judge.Tally()
+        with tally.on("BASE=6.12 "), tally.going_on("./run mutant x"):
+            raise Fail("the guest died")
+        tally.check(True, "", "")
+        self.assertEqual((tally.failed, tally.passed, tally.rerun, tally.base),
+                         (["the guest died"], 1, ["BASE=6.12 ./run mutant x"], ""))
+
+    def test_end_halfway(self):
+        def command(base, tally, args):
+            tally.check(False, "what was seen", "./run kunit")
+            raise Fail("no more disk")
+        with mock.patch.object(sys, "argv", ["run", "mutant", "a b"]), \
+             mock.patch.object(lab, "cmd_mutant", command), mock.patch("fcntl.flock"), \
+             mock.patch("signal.signal"), mock.patch.object(bases, "get"), \
+             mock.patch.dict(os.environ, {"BASE": "", "KDIR": "/k"}), \
+             mock.patch.object(judge.Tally, "base", ""), \
+             contextlib.redirect_stdout(io.StringIO()) as out:
+            self.assertEqual(lab.main(), 1)
+        for line in ("NOT AS EXPECTED: what was seen", "NOT AS EXPECTED: no more disk",
+                     "rerun just this: KDIR=/k ./run mutant 'a b'", "0 passed, 2 failed"):
+            self.assertIn(line, out.getvalue())
+
+    def test_what_a_glob_selects(self):
+        names = ["s.a", "s.a_b", "t.a"]
+        with mock.patch.object(judge, "load", lambda *rest: {"qemu": dict.fromkeys(names)}):
+            for glob, want in (("", names), ("s", names[:2]), ("s.a", ["s.a"]),
+                               ("?.a*", names), ("t*", ["t.a"]), ("*.a_*", ["s.a_b"])):
+                self.assertEqual(list(lab.kunit_wanted("qemu", glob)), want, glob)
 
     def test_everything_else_fails(self):
         for results, expected in (({"a": "fail"}, {"a": "pass"}),
@@ -248,6 +280,7 @@ class Races(unittest.TestCase):
         for name, checks in sections.items():
             section, _, series = name.partition(" on ")
             if series:
+                self.assertEqual(section, "sched", "judge.load() is not asked for others by series")
                 self.assertIn(series, bases.VERSIONS)
                 self.assertLess(set(checks), set(sections[section]))
                 self.assertEqual(judge.section(section, series), {**sections[section], **checks})

@@ -721,4 +721,7 @@ def same_again(base, tally, commit, times=3):
                     for number in range(times)]
         this.note = f"{len(counts_of(consoles[0]))} sets"
     for other in consoles[1:]:
+        one, again = counts_of(consoles[0]).keys(), counts_of(other).keys()
+        tally.check(one == again, "in one of two runs the explorer did not get to the end of "
+                    + ", ".join(sorted(one ^ again)), "./run test")
         same_counts(tally, consoles[0], other, "in two runs")

@@ -11,6 +11,7 @@ import unittest
 from types import SimpleNamespace
 from unittest import mock
 
+import checks
 import explore
 import judge
 import lab
@@ -501,6 +502,24 @@ class Shards(unittest.TestCase):
         self.assertIn(f"    ./run replay {SCHEDULE}\n", out)
         with self.assertRaisesRegex(Fail, "no done line on standard input"):
             self.added(PROGRESS)
+
+
+class SameAgain(unittest.TestCase):
+    def failures(self, *runs):
+        with mock.patch.multiple(explore, image_of=mock.DEFAULT, boot=lambda image, log, *rest,
+                                 **how: int(log.split("-")[-1].split(".")[0])), \
+             mock.patch.object(checks, "read", lambda number: runs[number]), \
+             mock.patch("builtins.print"):
+            tally = judge.Tally()
+            explore.same_again(None, tally, {"lab": ""}, len(runs))
+        return "; ".join(tally.failed)
+
+    def test_same(self):
+        self.assertEqual(self.failures(DONE, DONE), "")
+
+    def test_one_died_on_the_way(self):
+        both = DONE + DONE.replace("FTM", "FTK")
+        self.assertIn("did not get to the end of FTK", self.failures(both, both, DONE))
 
 
 class SameCounts(unittest.TestCase):

@@ -47,14 +47,16 @@ file /bin/bash /bin/bash-static 755 0 0
         ext4 = os.path.join(base.dir, "ext4.img")
         if not os.path.exists(ext4):
             run(["mke2fs", "-q", "-F", "-t", "ext4", "-U", EXT4_UUID, "-E", f"hash_seed={EXT4_UUID}",
-                 ext4, "32M"], "ext4.log", env={"E2FSPROGS_FAKE_TIME": "1"})
+                 ext4 + ".new", "32M"], "ext4.log", env={"E2FSPROGS_FAKE_TIME": "1"})
+            os.rename(ext4 + ".new", ext4)
         spec += f"file /ext4.img {ext4} 644 0 0\n"
     with open(path + ".list", "w") as out:
         out.write(spec)
     packer = os.path.join(base.dir, "gen_init_cpio")
     if not os.path.exists(packer):
-        run(["gcc", "-O2", "-o", packer, os.path.join(base.src, "usr/gen_init_cpio.c")],
+        run(["gcc", "-O2", "-o", packer + ".new", os.path.join(base.src, "usr/gen_init_cpio.c")],
             "initramfs.log")
+        os.rename(packer + ".new", packer)
     run(["bash", "-c", 'set -o pipefail; "$0" -t 1 "$1.list" | gzip -1n > "$1.new" && mv "$1.new" "$1"',
          packer, path], "initramfs.log")
     return path

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Judging what a run printed: every expected check seen, as expected, nothing else."""
 
+import contextlib
 import json
 import os
 import re
@@ -159,6 +160,23 @@ class Tally:
             return False
         self.leave_out(f"{what}: it is late for CI")
         return True
+
+    @contextlib.contextmanager
+    def on(self, base):
+        """What is to be rerun is for this kernel."""
+        self.base = base
+        try:
+            yield
+        finally:
+            del self.base
+
+    @contextlib.contextmanager
+    def going_on(self, rerun):
+        """A part that other parts do not need: if it can't be run, that is one failure."""
+        try:
+            yield
+        except Fail as failure:
+            self.check(False, str(failure), rerun)
 
     def add(self, where, results, expected, rerun):
         """Compare {check: verdict} with {check: expected verdict}."""

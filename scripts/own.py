@@ -199,6 +199,7 @@ def judged(tally, part):
     """Count a part: whatever is worse on patched, and does not vary on stock, is a failure."""
     rerun = f"./run own {part.name}"
     if part.dead():
+        tally.leave_out(f"own tests, {part.name}: on both kernels {part.why['stock']}")
         return
     worse = part.worse()
     for name in worse:

@@ -63,7 +63,7 @@ def times(repeat):
     return f"folio_race_kunit.repeat={repeat}" if repeat else ""
 
 
-def judged(tally, place, column, results, console, idents=(), without=None):
+def judged(tally, place, column, results, console, idents=(), without=None, rerun=RERUN):
     """Count what one kernel gave, all of it, without a suite, or some scenarios; return these."""
     where, scenarios = f"lab, {column}, {place}", replay.parse(console)
     want = judge.load("race", KERNELS)[column]
@@ -80,18 +80,18 @@ def judged(tally, place, column, results, console, idents=(), without=None):
             want.update(judge.load("kunit", judge.KUNITS)[place])
         want = {name: verdict for name, verdict in want.items()
                 if name.split(".")[0] != without}
-    tally.add(where, results, want, RERUN)
+    tally.add(where, results, want, rerun)
     for name in results:
         if name.startswith(SUITE):
             scenario = scenarios.get(name.removeprefix(SUITE))
             tally.check(scenario and (scenario.runs or scenario.skipped),
-                        f"{where}: {name} is not on the console as a whole", RERUN)
+                        f"{where}: {name} is not on the console as a whole", rerun)
     return scenarios
 
 
-def clean(base, tally, log, known=None):
+def clean(base, tally, log, known=None, rerun=RERUN):
     """No kernel is to report anything but what is known."""
-    checks.console_is_clean(base, tally, log, logfile(f"{log}.console"), RERUN, known)
+    checks.console_is_clean(base, tally, log, logfile(f"{log}.console"), rerun, known)
 
 
 def qemu(base, tally, commit, idents=(), repeat=None, kernels=KERNELS):
@@ -129,8 +129,8 @@ def uml(base, tally, commit, repeat=None, kernels=KERNELS):
             results, _ = kunit_uml(base, log, column, append=[times(repeat)])
             this.note = f"{len(results)} results"
         console = checks.read(logfile(f"{log}.console"))
-        columns[column] = judged(tally, "uml-smp", column, results, console)
-        clean(base, tally, log, KNOWN.get(column))
+        columns[column] = judged(tally, "uml-smp", column, results, console, rerun="./run test")
+        clean(base, tally, log, KNOWN.get(column), "./run test")
     return columns
 
 
@@ -155,8 +155,10 @@ def debugged(base, tally, commit, checker):
         fragment = os.path.join(ROOT, "scripts", f"debug-{checker}.config")
         results, _ = kunit_uml(base, log, debug=[fragment], folder=log)
         this.note = f"{len(results)} results"
-    judged(tally, "uml-smp", "patched", results, checks.read(logfile(f"{log}.console")))
-    clean(base, tally, log, UML_FLUSH)
+    rerun = "./run test --all"
+    judged(tally, "uml-smp", "patched", results, checks.read(logfile(f"{log}.console")),
+           rerun=rerun)
+    clean(base, tally, log, UML_FLUSH, rerun)
 
 
 def same_timelines(tally, columns, others, where):
@@ -167,7 +169,7 @@ def same_timelines(tally, columns, others, where):
             same = one and other and replay.timeline(one) == replay.timeline(other)
             tally.check(same, f"scenario {which} on {column}: the timelines {where} differ"
                         + (f" from event {replay.first_difference(one, other)} on"
-                           if one and other and not same else ""), RERUN)
+                           if one and other and not same else ""), "./run test")
 
 
 def print_steps(columns, which):

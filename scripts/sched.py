@@ -11,7 +11,7 @@ import guest
 import judge
 import race
 import replay
-from stage import Fail, logfile, stage
+from stage import Fail, logfile
 
 TEST = "folio_sched"
 FOLDER = "schedules"            # of those that are shipped
@@ -89,7 +89,7 @@ def without(base, tally, image, initrd, name):
     results, reasons = checks.boot(base, tally, image, initrd, log,
                                    f"kunit.enable=0 lab.category={CATEGORY}")
     text = checks.read(logfile(f"{log}.tap"))
-    for test in judge.load("sched", COLUMNS, base.series)["patched"]:
+    for test in judge.load("sched", COLUMNS)["patched"]:
         if test.startswith("mm_sync.") or test == TEST:
             said = reasons.get(test) if test != TEST else text
             tally.check(results.get(test) == "skip" and said and NEEDED in said,

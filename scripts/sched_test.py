@@ -74,7 +74,7 @@ class Arguments(unittest.TestCase):
     def command(self, *words):
         with mock.patch.object(sys, "argv", ["run", *words]), mock.patch("lab.commits"):
             args = lab.arguments()
-            return args.command(None, args)
+            return args.command(None, judge.Tally(), args)
 
     def test_one_file_at_a_time(self):
         with tempfile.NamedTemporaryFile(suffix=".sched") as file:

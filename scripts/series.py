@@ -141,7 +141,11 @@ def by_mail(base, series, onto):
     folder, commits = os.path.join("patches", name(series, base.series)), []
     mails = [mail for mail in committed_mails(base, series) if mail.endswith(".patch")]
     base.checkout(onto)
-    for patch, mail in zip(patches(series, base.series), mails, strict=True):
+    known = patches(series, base.series)
+    if len(known) != len(mails):
+        raise Fail(f"{folder} has {len(mails)} mails, series/ {len(known)} patches: ./run series, "
+                   "without KDIR")
+    for patch, mail in zip(known, mails):
         status, log = run(["git", "am", "-3", os.path.join(ROOT, folder, mail)], "git-am.log",
                           cwd=base.src, env=GIT_ENV, check=False)
         if status:
@@ -311,7 +315,8 @@ class Tree:
 
     def __init__(self, base):
         self.base = base
-        self.name = "out/tree" + base.suffix
+        kdir = f"-{base.ident}" * base.ident.startswith("kdir-")     # a repository of its own
+        self.name = "out/tree" + (kdir or base.suffix)
         self.path = os.path.join(OUT, os.path.basename(self.name))
 
     def git(self, *args):

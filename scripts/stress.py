@@ -24,6 +24,7 @@ MACHINE = ["-m", "2G", "-smp", "2,sockets=2",
            "-numa", "node,nodeid=0,cpus=0,memdev=m0", "-numa", "node,nodeid=1,cpus=1,memdev=m1"]
 LONGEST = 7 * 24 * 60       # minutes
 SMOKE = 10                  # seconds, as a part of ./run test
+SMOKE_RERUN = "./run stress --minutes 0.2"
 MORE_TIME = 600             # seconds, to boot, to come to rest, and to look for what is left
 MAX_SEED = 2 ** 32 - 1
 SAY_EVERY = 30              # seconds, off a terminal
@@ -156,12 +157,12 @@ def stress(base, tally, commit, args):
     checks.console_is_clean(base, tally, name, console, rerun)
     print(f"\n{table(found)}" if found else "")
     print("\n".join(TELLING.findall(checks.read(tests))))
-    print(f"the same load again: {rerun}")
+    print(f"the same load again: {tally.base}{rerun}")
 
 
 def smoke(base, tally, image, initrd, on):
     """A few seconds of it on a kernel that has not all of the configuration."""
-    log, rerun = f"stress-smoke-{on}", f"./run stress --minutes 0.2 --on {on}"
+    log, rerun = f"stress-smoke-{on}", f"{SMOKE_RERUN} --on {on}"
     checks.boot(base, tally, image, initrd, log, f"kunit.enable=0 lab.test={TEST} "
                 f"lab.args=-t,{SMOKE},-s,1", rerun=rerun)
     judged(tally, on, checks.read(logfile(f"{log}.tap")), rerun, whole=False)

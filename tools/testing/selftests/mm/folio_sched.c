@@ -779,12 +779,13 @@ static bool parse_heading(char **words, unsigned int only, const char **section)
 
 static void parse_line(char *line, const char **section)
 {
-	char *words[MAX_TOKENS + 1] = {}, *text = strchr(line, '#'), *rest = line;
+	char *words[MAX_TOKENS + 1] = {}, *text = strchr(line, '#');
+	char *rest = line + strspn(line, " \t");
 	unsigned int only = 0;
 	int nr = 0;
 
-	if (!strncmp(line, "title ", 6)) {
-		sched.title = strdup(line + 6);
+	if (!strncmp(rest, "title ", 6)) {
+		sched.title = strdup(rest + 6);
 		return;
 	}
 	if (text)
@@ -792,8 +793,6 @@ static void parse_line(char *line, const char **section)
 	for (const char *c = line; *c; c++)
 		if (!isprint(*c) && !isspace(*c))
 			bad("expected text, found a character with the code %d", (unsigned char)*c);
-	while (isspace(*rest))
-		rest++;
 	if (*rest == '[') {
 		char *end = strchr(rest, ']'), *names[NR_VARIANTS + 1] = {};
 		int i = 0;

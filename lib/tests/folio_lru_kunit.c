@@ -71,7 +71,9 @@ static struct {
 	struct vfsmount *cgroup;
 	struct vfsmount *sysfs;
 	struct cgroup_subsys_state *css;
-	bool lru_gen;		/* what was enabled before the tests */
+	/* What was enabled before the tests */
+	bool lru_gen;
+	bool controller;
 } env;
 
 /* ---- environment ------------------------------------------------------- */
@@ -124,6 +126,7 @@ static int env_mkdir(void)
 	struct cgroup *cgrp;
 	int ret;
 
+	env.controller = cgrp_dfl_root.cgrp.subtree_control & BIT(memory_cgrp_id);
 	ret = env_write(env.cgroup, "cgroup.subtree_control", "+memory");
 	if (ret)
 		return ret;
@@ -176,6 +179,8 @@ static void suite_exit(struct kunit_suite *suite)
 	/* The last test thread may not have left the cgroup yet */
 	for (i = 0; env.cgroup && env_rmdir() == -EBUSY && i < 100; i++)
 		msleep(20);
+	if (env.cgroup && !env.controller)
+		env_write(env.cgroup, "cgroup.subtree_control", "-memory");
 	if (env.cgroup)
 		kern_unmount(env.cgroup);
 	if (env.sysfs)
@@ -630,18 +635,23 @@ static void isolate_never_added(struct kunit *test)
 	expect_refused(test, folio, "never added");
 }
 
+static void detach_private(void *folio)
+{
+	folio_detach_private(folio);
+}
+
 /* Its mapping is gone, but PG_private needs somebody to migrate or free it */
 static void isolate_truncated_private(struct kunit *test)
 {
 	struct folio *folio = ramfs_folio(test, false, 0);
 
 	folio_attach_private(folio, test);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, detach_private, folio));
 	truncate_folio(test, folio);
 	KUNIT_EXPECT_TRUE(test, folio_test_private(folio));
 	KUNIT_EXPECT_FALSE(test, folio_is_orphan(folio));
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
 	expect_isolated(test, folio);
-	folio_detach_private(folio);
 }
 
 /*
@@ -724,6 +734,40 @@ static void isolate_orphan(struct kunit *test)
 	lru_add_drain_all();
 	expect_state(test, folio, &was, "unmapped");
 	expect_isolated(test, folio);
+}
+
+/*
+ * Reclaim takes a folio off its list before it looks what it is.  A poisoned
+ * one it unmaps and does not put back; an orphan, which it can't unmap, must
+ * go back, where memory offlining finds it.
+ */
+static void reclaim_keeps_poisoned_orphan(struct kunit *test)
+{
+#ifdef CONFIG_MEMORY_FAILURE
+	struct folio *folio = make_folio(test, KIND_FILE);
+	struct lru_state was;
+	LIST_HEAD(isolated);
+
+	truncate_folio(test, folio);
+	KUNIT_ASSERT_TRUE(test, folio_isolate_lru(folio));
+	list_add(&folio->lru, &isolated);
+	map_inserted(test, folio);
+	KUNIT_ASSERT_TRUE(test, folio_is_orphan(folio));
+	read_state(folio, &was);
+
+	SetPageHWPoison(&folio->page);
+	reclaim_pages(&isolated);
+	ClearPageHWPoison(&folio->page);
+	lru_add_drain_all();
+
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_TRUE(test, folio_linked(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), was.refs - 1);
+	KUNIT_EXPECT_EQ(test, folio_mapcount(folio), 1);
+	expect_refused(test, folio, "an orphan");
+#else
+	kunit_skip(test, "needs CONFIG_MEMORY_FAILURE");
+#endif
 }
 
 static void is_orphan(struct kunit *test)
@@ -900,14 +944,14 @@ static void isolate_orphan_no_clear(struct kunit *test)
 
 static struct {
 	struct completion done;
-	const struct folio *folio;
+	struct folio *folio;
+	bool freeze;		/* does the watcher freeze the count, of one? */
 	bool stop;
 	unsigned long round ____cacheline_aligned;
 	/* Written by the watcher */
 	unsigned long rounds ____cacheline_aligned; /* that count */
-	bool lru;		/* was PG_lru seen set? */
 	bool clear;		/* was PG_lru seen clear? */
-	int max_refs;		/* highest count seen */
+	bool disturbed;		/* could the count not be frozen? */
 } watch;
 
 static int watcher(void *arg)
@@ -915,19 +959,19 @@ static int watcher(void *arg)
 	unsigned long timeout = jiffies + 2 * WATCH_TIMEOUT;
 	unsigned long round, last = 0;
 	unsigned int loops = 0;
-	int refs;
 
 	while (!READ_ONCE(watch.stop) && time_before(jiffies, timeout)) {
 		if (!(++loops & 0xfff))
 			cond_resched();
 		round = READ_ONCE(watch.round);
-		if (folio_test_lru(watch.folio))
-			watch.lru = true;
-		else
+		if (!folio_test_lru(watch.folio))
 			watch.clear = true;
-		refs = folio_ref_count(watch.folio);
-		if (refs > watch.max_refs)
-			watch.max_refs = refs;
+		if (watch.freeze) {
+			if (folio_ref_freeze(watch.folio, 1))
+				folio_ref_unfreeze(watch.folio, 1);
+			else
+				watch.disturbed = true;
+		}
 		if (round == last + 1)
 			WRITE_ONCE(watch.rounds, watch.rounds + 1);
 		last = round;
@@ -936,7 +980,7 @@ static int watcher(void *arg)
 	return 0;
 }
 
-static void watch_refused(struct kunit *test, struct folio *folio)
+static void watch_refused(struct kunit *test, struct folio *folio, bool freeze)
 {
 	struct task_struct *task;
 	unsigned long timeout;
@@ -949,6 +993,7 @@ static void watch_refused(struct kunit *test, struct folio *folio)
 	memset(&watch, 0, sizeof(watch));
 	init_completion(&watch.done);
 	watch.folio = folio;
+	watch.freeze = freeze;
 
 	migrate_disable();
 	cpu = cpumask_any_but(cpu_online_mask, smp_processor_id());
@@ -993,18 +1038,18 @@ static void isolate_orphan_keeps_lru(struct kunit *test)
 
 	truncate_folio(test, folio);
 	map_inserted(test, folio);
-	watch_refused(test, folio);
+	watch_refused(test, folio, false);
 	KUNIT_EXPECT_FALSE(test, watch.clear);
 	watched_enough(test);
 }
 
+/* Nor does the folio that is not on the LRU get in the way of a freeze */
 static void isolate_off_lru_no_pin(struct kunit *test)
 {
 	struct folio *folio = own_folio(test, bare_folio_nolru(test, 0));
 
-	watch_refused(test, folio);
-	KUNIT_EXPECT_FALSE(test, watch.lru);
-	KUNIT_EXPECT_LE(test, watch.max_refs, 1);
+	watch_refused(test, folio, true);
+	KUNIT_EXPECT_FALSE(test, watch.disturbed);
 	watched_enough(test);
 }
 
@@ -1256,7 +1301,7 @@ static void release_driver_list(struct kunit *test)
 	}
 }
 
-/* The list as it was made: first, victim, last */
+/* The list as it was made: first, victim, last; or the victim alone */
 struct lru_trio {
 	struct folio *first;
 	struct folio *victim;
@@ -1277,6 +1322,24 @@ static void make_trio(struct kunit *test, struct lru_trio *trio)
 	}
 }
 
+static void make_alone(struct kunit *test, struct lru_trio *trio)
+{
+	trio->first = NULL;
+	trio->victim = bare_folio(test, 0, false);
+	trio->last = NULL;
+	KUNIT_ASSERT_TRUE(test, folio_linked(trio->victim));
+	trio->lru = trio->victim->lru;
+	KUNIT_ASSERT_PTR_EQ(test, trio->lru.prev, trio->lru.next);
+}
+
+static void expect_neighbours(struct kunit *test, struct lru_trio *trio)
+{
+	if (trio->first)
+		expect_isolated(test, trio->first);
+	if (trio->last)
+		expect_isolated(test, trio->last);
+}
+
 /*
  * The victim was released. It must not be freed, and be in its list as before;
  * then make good what was done to it, and it can be freed after all.
@@ -1291,19 +1354,21 @@ static void expect_leaked(struct kunit *test, struct lru_trio *trio,
 	    folio_memcg_charged(victim) == mem_cgroup_disabled() ||
 	    folio_ref_count(victim) != want->refs) {
 		/* Mend the list for those who come after this test */
-		struct lruvec *lruvec = folio_lruvec_lock_irq(trio->first);
+		struct lruvec *lruvec = NULL;
 
+		if (trio->first)	/* else nobody else's */
+			lruvec = folio_lruvec_lock_irq(trio->first);
 		WRITE_ONCE(trio->lru.prev->next, trio->lru.next);
 		WRITE_ONCE(trio->lru.next->prev, trio->lru.prev);
-		lruvec_unlock_irq(lruvec);
+		if (lruvec)
+			lruvec_unlock_irq(lruvec);
 		KUNIT_FAIL_AND_ABORT(test, "freed while on an LRU list");
 	}
 	KUNIT_EXPECT_FALSE(test, PageBuddy(&victim->page));
 	expect_state(test, victim, want, "leaked");
 
 	/* Its neighbours can come and go */
-	expect_isolated(test, trio->first);
-	expect_isolated(test, trio->last);
+	expect_neighbours(test, trio);
 	expect_state(test, victim, want, "leaked, neighbours gone");
 
 	if (!folio_test_lru(victim))
@@ -1312,32 +1377,53 @@ static void expect_leaked(struct kunit *test, struct lru_trio *trio,
 		folio_ref_unfreeze(victim, 1);
 	expect_isolated(test, victim);
 	expect_freed(test, victim, BY_PUT, "victim");
-	expect_isolated(test, trio->first);
-	expect_isolated(test, trio->last);
+	expect_neighbours(test, trio);
+}
+
+static void expect_reported(struct kunit *test, struct lru_trio *trio,
+			    enum release_path path)
+{
+	struct lru_state want;
+
+	read_state(trio->victim, &want);
+	want.flags &= ~BIT(PG_lru);
+	want.refs = 0;
+
+	folio_clear_lru(trio->victim);
+	rearm_warnings();
+	kunit_warning_suppress(test) {
+		release(trio->victim, path);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	expect_leaked(test, trio, &want);
 }
 
 /* A lost update of folio->flags has cleared PG_lru: clear it by hand */
 static void release_lost_lru(struct kunit *test)
 {
 	const struct lru_param *param = test->param_value;
-	struct lru_state want;
 	struct lru_trio trio;
 
 	if (!CAN_REPORT)
 		kunit_skip(test, "needs CONFIG_DEBUG_VM and a virtually contiguous memmap");
 
 	make_trio(test, &trio);
-	read_state(trio.victim, &want);
-	want.flags &= ~BIT(PG_lru);
-	want.refs = 0;
+	expect_reported(test, &trio, param->kind);
+}
 
-	folio_clear_lru(trio.victim);
-	rearm_warnings();
-	kunit_warning_suppress(test) {
-		release(trio.victim, param->kind);
-		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
-	}
-	expect_leaked(test, &trio, &want);
+/* The same with nobody on either side but the head of the list */
+static void release_lost_lru_alone(struct kunit *test)
+{
+	const struct lru_param *param = test->param_value;
+	struct lru_trio trio;
+
+	if (!CAN_REPORT)
+		kunit_skip(test, "needs CONFIG_DEBUG_VM and a virtually contiguous memmap");
+	if (!env.css)
+		kunit_skip(test, "needs CONFIG_MEMCG: on the LRU list of all there are others");
+
+	make_alone(test, &trio);
+	expect_reported(test, &trio, param->kind);
 }
 
 /* The same for one of many: the others of the batch are freed */
@@ -1516,6 +1602,7 @@ static struct kunit_case isolate_cases[] = {
 	KUNIT_CASE(isolate_swapcache),
 	KUNIT_CASE(isolate_swapcache_mapped),
 	KUNIT_CASE_PARAM(isolate_orphan, orphans_gen_params),
+	KUNIT_CASE(reclaim_keeps_poisoned_orphan),
 	KUNIT_CASE(is_orphan),
 	KUNIT_CASE(isolate_pins_first),
 	KUNIT_CASE(isolate_orphan_no_clear),
@@ -1542,6 +1629,7 @@ static struct kunit_case release_cases[] = {
 	KUNIT_CASE_PARAM(release_unevictable, paths_gen_params),
 	KUNIT_CASE_PARAM(release_driver_list, paths_gen_params),
 	KUNIT_CASE_PARAM(release_lost_lru, paths_gen_params),
+	KUNIT_CASE_PARAM(release_lost_lru_alone, paths_gen_params),
 	KUNIT_CASE(release_lost_lru_among),
 	KUNIT_CASE(release_resurrected),
 	KUNIT_CASE(release_rechecks_lru),

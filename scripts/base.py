@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The pristine kernel the series applies to, as a git repository under out/."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -18,6 +19,9 @@ SUITES = {"Debian": ["bookworm-backports", "trixie", "trixie-updates", "trixie-b
                      "forky", "sid"],
           "Debian-Security": ["bookworm-security", "trixie-security"]}
 NEEDED_GIB = 12
+# What a build in a tree leaves there, or most of it.
+BUILT = re.compile(r"^\.|^(vmlinux|bzImage|System\.map|modules\.\w+)$|"
+                   r"\.(o|a|ko|mod|mod\.c|order|symvers|lds|so|so\.dbg|tab\.[ch]|lex\.c)$")
 
 GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
            "GIT_AUTHOR_NAME": "mm folio lifetime project",
@@ -31,11 +35,11 @@ GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
 class Base:
     """One base: a source repository and the build folders that belong to it."""
 
-    def __init__(self, ident, version, origin):
+    def __init__(self, ident, version, origin, series=None):
         self.dir = os.path.join(OUT, ident)
         self.src = os.path.join(self.dir, "linux")
         self.ident, self.version, self.origin = ident, version, origin
-        self.series = nearest(version)          # which of VERSIONS
+        self.series = series or nearest(version)        # which of VERSIONS
 
     @property
     def foreign(self):
@@ -135,13 +139,17 @@ def scratch():
 
 
 def fingerprint(tree):
-    """What tells a folder from what it was before one of its files was edited."""
+    """What tells a kernel tree from what it was before one of its sources was edited."""
     found = hashlib.sha1(tree.encode())
     for folder, folders, files in os.walk(tree):
-        folders.sort()
+        folders[:] = sorted(set(folders) - {"generated"})
+        if folder == os.path.join(tree, "include"):
+            folders[:] = [name for name in folders if name != "config"]
         for name in sorted(files):
-            file = os.lstat(os.path.join(folder, name))
-            found.update(f"{folder}/{name} {file.st_size} {file.st_mtime_ns}\n".encode())
+            if not BUILT.search(name):
+                with contextlib.suppress(FileNotFoundError):
+                    file = os.lstat(os.path.join(folder, name))
+                    found.update(f"{folder}/{name} {file.st_size} {file.st_mtime_ns}\n".encode())
     return found.hexdigest()
 
 
@@ -177,7 +185,8 @@ def from_kdir(kdir):
                     raise Fail(f"{where}: git archive HEAD failed")
             else:
                 run(["cp", "-a", kdir + "/.", tree], "import.log")
-                run(["make", "-C", tree, "mrproper"], "import.log")     # for make O=
+                # For make O=; not in a folder of the user's
+                run(["make", "-C", tree, "KBUILD_OUTPUT=", "mrproper"], "import.log")
             into_repository(tree, base)
             if base.foreign:
                 with open(os.path.join(base.src, ".git/objects/info/alternates"), "w") as other:
@@ -262,19 +271,26 @@ def apt_environment():
     return {"APT_CONFIG": os.path.join(apt, "apt.conf")}
 
 
+def not_reached(status, update_log):
+    """Is there a suite that apt-get update did not get?"""
+    with open(update_log) as log:
+        return bool(status) or "Failed to fetch" in log.read()
+
+
 def newest_package(apt, status, update_log, versions):
     """(which of versions, package version, suite) of the kernel source that can be had."""
     for series in versions:
         found = debian_versions(apt, f"linux-source-{series}")
         if found:
             if series != versions[0]:
-                print(f"no Debian suite ships linux-source-{versions[0]} any more: the base is "
-                      f"{series}, or KDIR=<a {versions[0]} kernel tree>")
+                print(f"no Debian suite ships linux-source-{versions[0]} any more"
+                      + f", of those that were reached ({update_log})"
+                      * not_reached(status, update_log)
+                      + f": the base is {series}, or KDIR=<a {versions[0]} kernel tree>")
             return (series, *found[0])
-    with open(update_log) as log:
-        if status or "Failed to fetch" in log.read():
-            raise Fail("the Debian archive can't be reached, is the network up? "
-                       f"(apt's words: {update_log}); or set KDIR=<a {versions[0]} kernel tree>")
+    if not_reached(status, update_log):
+        raise Fail("the Debian archive can't be reached, is the network up? "
+                   f"(apt's words: {update_log}); or set KDIR=<a {versions[0]} kernel tree>")
     others = output(["apt-cache", "search", "--names-only", r"^linux-source-[0-9]"], env=apt)
     have = ", ".join(re.findall(r"^\S+", others, re.M)) or "none"
     raise Fail(f"no Debian suite ships linux-source-{' or '.join(versions)} any more (there is: "
@@ -297,7 +313,8 @@ def remembered(versions):
 
 def remember(base, versions):
     with open(memory(versions) + ".new", "w") as state:
-        json.dump({"ident": base.ident, "version": base.version, "origin": base.origin}, state)
+        json.dump({"ident": base.ident, "version": base.version, "origin": base.origin,
+                   "series": base.series}, state)
     os.rename(memory(versions) + ".new", memory(versions))
 
 
@@ -313,8 +330,9 @@ def from_debian(versions):
         series, version, suite = newest_package(apt, status, log, versions)
         this.note = f"{version} in {suite}"
     base = remembered((series,)) or unpacked(apt, series, version, suite)
-    for which in {versions, (series,)}:
-        remember(base, which)
+    remember(base, (series,))
+    if not not_reached(status, log):    # else the next run looks again
+        remember(base, versions)
     return base
 
 
@@ -330,7 +348,7 @@ def unpacked(apt, series, version, suite):
         tree = os.path.join(unpack, package)
         with open(os.path.join(tree, "Makefile")) as makefile:
             linux = makefile_version(makefile.read(), package)
-        base = Base(f"v{linux}", linux, f"Debian {version}, {suite}")
+        base = Base(f"v{linux}", linux, f"Debian {version}, {suite}", series)
         if not os.path.isdir(base.src):
             into_repository(tree, base)
         shutil.rmtree(unpack)

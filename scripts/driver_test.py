@@ -360,7 +360,7 @@ class Inputs(unittest.TestCase):
 
     def test_an_older_base_is_not_taken_for_the_newest(self):
         def base(version):
-            made = bases.Base(f"v{version}.1", f"{version}.1", "Debian")
+            made = bases.Base(f"v{version}.1", f"{version}.1", "Debian", version)
             os.makedirs(made.src, exist_ok=True)
             return made
         asked = []
@@ -371,26 +371,39 @@ class Inputs(unittest.TestCase):
         all_of_them = ("7.3", "7.2", "6.12")
         with tempfile.TemporaryDirectory() as out, mock.patch.multiple(
                 bases, OUT=out, NEEDED_GIB=0, newest_package=newest,
-                apt_environment=mock.DEFAULT, run=lambda *args, **how: (0, ""),
+                apt_environment=mock.DEFAULT, run=lambda *args, **how: (0, os.devnull),
                 unpacked=lambda apt, series, version, suite: base(series)), \
                 mock.patch("builtins.print"):
             self.assertEqual(bases.from_debian(("6.12",)).version, "6.12.1")
             for _ in range(2):          # there is no 7.3; found once, and remembered
                 self.assertEqual(bases.from_debian(all_of_them).version, "7.2.1")
             self.assertEqual(asked, [("6.12",), all_of_them])
+            with mock.patch.dict(os.environ, {"BASE": "7.3"}):
+                self.assertEqual(bases.from_debian(("6.12",)).series, "6.12")
             bases.remember(base("7.3"), ("7.3",))
             self.assertEqual(bases.from_debian(all_of_them).version, "7.3.1")
+
+    def test_an_older_base_is_not_remembered_without_all_suites(self):
+        with tempfile.TemporaryDirectory() as out, mock.patch.multiple(
+                bases, OUT=out, NEEDED_GIB=0, apt_environment=mock.DEFAULT,
+                newest_package=lambda *args: ("7.2", "1", "sid"),
+                run=lambda *args, **how: (100, os.devnull), unpacked=lambda *args: bases.Base(
+                    "v7.2.1", "7.2.1", "Debian", "7.2")), mock.patch("builtins.print"):
+            bases.from_debian(("7.3", "7.2"))
+            self.assertEqual(os.listdir(out), ["base-7.2.json"])
 
     def test_plain_tree_that_was_edited(self):
         with tempfile.TemporaryDirectory() as tree:
             os.makedirs(tree + "/mm")
-            for text in ("int a;\n", "int ab;\n"):
-                with open(tree + "/mm/vmscan.c", "w") as source:
+            os.makedirs(tree + "/include/config")
+            prints = []
+            for path, text in (("mm/vmscan.c", "int a;\n"), ("mm/vmscan.c", "int ab;\n"),
+                               ("mm/vmscan.o", "built"), ("include/config/auto.conf", "built")):
+                with open(f"{tree}/{path}", "w") as source:
                     source.write(text)
-                prints = {bases.fingerprint(tree), bases.fingerprint(tree)}
-                self.assertEqual(len(prints), 1)
-                self.assertFalse(prints & getattr(self, "before", set()))
-                self.before = prints
+                prints.append(bases.fingerprint(tree))
+            self.assertEqual(len(set(prints)), 2)
+            self.assertEqual(len(set(prints[1:])), 1)
 
     def test_mails_of_another_point_release(self):
         one = "index 6a53762d5544..b8fa37604603 100644\n@@ -17,2 +17,3 @@ int f(void)\n a\n+b\n"

@@ -1016,8 +1016,8 @@ static void watch_refused(struct kunit *test, struct folio *folio, bool freeze)
 	migrate_enable();
 
 	if (!wait_for_completion_timeout(&watch.done, 3 * WATCH_TIMEOUT)) {
-		/* Leave the folio to the watcher */
-		folio_get(folio);
+		/* Leave the folio, whose count may be frozen, to the watcher */
+		kunit_remove_action(test, put_folio, folio);
 		KUNIT_FAIL_AND_ABORT(test, "the watcher does not stop");
 	}
 	KUNIT_EXPECT_FALSE(test, isolated);

@@ -13,6 +13,8 @@ from stage import JOBS, OUT, ROOT, Fail, logfile, output, run, stage
 FRAGMENT = os.path.join(ROOT, "scripts", "x86_64.config")
 # What the lab's kernels have in addition, if the tree is that far.
 LAB_FRAGMENT = os.path.join(ROOT, "scripts", "lab.config")
+# What all UML kernels have in addition but that of ./run own.
+UML_FRAGMENT = os.path.join(ROOT, "scripts", "uml.config")
 LAB_SOURCE = "mm/sync_point_debugfs.c"
 SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point",
              "folio_stress")

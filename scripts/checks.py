@@ -53,8 +53,8 @@ def kunit_of_console(base, name):
     return judge.kunit(report)
 
 
-def kunit_uml(base, name, suite="", smp=True, folder="um", configs=("mm",), append=(),
-              timeout=180):
+def kunit_uml(base, name, suite="", smp=True, folder="um", configs=("mm", build.UML_FRAGMENT),
+              append=(), timeout=180):
     """Run KUnit under UML through kunit.py; return its results and the bad console lines."""
     report, objects = logfile(f"{name}.json"), os.path.join(base.dir, folder)
     with contextlib.suppress(FileNotFoundError):

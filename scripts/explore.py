@@ -713,7 +713,7 @@ def same_places(base, tally):
         same_counts(tally, one, other, f"on {column} under QEMU and UML")
 
 
-def same_again(base, tally, commit, times=3):
+def same_again(base, tally, commit, times=2):
     """The suite's own sets, a few times."""
     with stage(f"explore, {times} times") as this:
         image = image_of(base, commit["lab"], "lab")

@@ -34,7 +34,7 @@ STATES = ["stock", "mm", "mm+tcp"]
 PATCHED = STATES[-1]
 KUNIT_QEMU = "./run kunit --on qemu"
 # What the older kernels take in CI.
-OLDER_MINUTES = {"7.2": 10, "6.12": 14}
+OLDER_MINUTES = {"7.2": 9, "6.12": 13}
 
 
 def commits(base):
@@ -126,11 +126,11 @@ def cmd_test(base, tally, args):
                 uml(base, tally, commit[PATCHED], place)
     if base.uml_smp and not tally.late("the lab under UML", 14):
         with tally.going_on("./run test"):
-            race.same_timelines(tally, races, race.uml(base, tally, commit, repeat=100),
+            race.same_timelines(tally, races, race.uml(base, tally, commit, repeat=50),
                                 "under QEMU and UML")
             explore.same_places(base, tally)
             race.oops(base, tally, commit)
-    if not tally.late("the explorer's sets, three times", 10):
+    if not tally.late("the explorer's sets, once more", 10):
         explore.same_again(base, tally, commit)
     if not tally.late("sparse, W=1 and the object code without sync points", 14):
         gate.static_checks(base, tally, commit)
@@ -181,9 +181,19 @@ def older(tally, version, states):
             race.uml(base, tally, commit, kernels={"patched": "tree"})
         else:
             race.qemu(base, tally, commit, kernels={"patched": "tree"})
-            states = states or [PATCHED]
         if states:
             results.selftests(base, tally, commit, STATES, states)
+        elif not base.uml_smp:
+            selftests_too(base, tally, commit)
+
+
+def selftests_too(base, tally, commit):
+    """The selftests on the kernel that has all patches and has run KUnit: no other is built."""
+    log, rerun = f"{PATCHED}{base.suffix}", f"./run selftest {PATCHED}"
+    initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
+    seen, _ = checks.boot(base, tally, build.kernel(base, commit["tree"], "tree"), initrd, log,
+                          "kunit.enable=0", rerun=rerun)
+    tally.add(log, seen, judge.load("selftests", STATES)[PATCHED], rerun)
 
 
 def kunit_wanted(place, suite):

@@ -110,7 +110,7 @@ def qemu(base, tally, commit, idents=(), repeat=None, kernels=KERNELS):
 
 def configs(column):
     """What kunit.py configures a lab kernel with."""
-    return [KUNITCONFIG, *(["mm"] if column == "patched" else [])]
+    return [KUNITCONFIG, *(["mm"] if column == "patched" else []), build.UML_FRAGMENT]
 
 
 def kunit_uml(base, name, column="patched", debug=(), **how):

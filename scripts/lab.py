@@ -189,7 +189,7 @@ def older(tally, version, states):
 
 def selftests_too(base, tally, commit):
     """The selftests on the kernel that has all patches and has run KUnit: no other is built."""
-    log, rerun = f"{PATCHED}{base.suffix}", f"./run selftest {PATCHED}"
+    log, rerun = f"selftests{base.suffix}", f"./run selftest {PATCHED}"
     initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
     seen, _ = checks.boot(base, tally, build.kernel(base, commit["tree"], "tree"), initrd, log,
                           "kunit.enable=0", rerun=rerun)

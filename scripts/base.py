@@ -142,9 +142,8 @@ def fingerprint(tree):
     """What tells a kernel tree from what it was before one of its sources was edited."""
     found = hashlib.sha1(tree.encode())
     for folder, folders, files in os.walk(tree):
-        folders[:] = sorted(set(folders) - {"generated"})
-        if folder == os.path.join(tree, "include"):
-            folders[:] = [name for name in folders if name != "config"]
+        made = {"generated", *["config"] * (folder == os.path.join(tree, "include"))}
+        folders[:] = sorted(set(folders) - made)
         for name in sorted(files):
             if not BUILT.search(name):
                 with contextlib.suppress(FileNotFoundError):

@@ -10,6 +10,8 @@ import guest
 import judge
 from stage import Fail, logfile, run, stage
 
+KUNIT_QEMU = "./run kunit --on qemu"        # what reruns KUnit in a guest
+
 
 def read(path):
     with open(path, errors="replace") as text:

@@ -32,7 +32,6 @@ from stage import LOG, OUT, Fail, logfile, stage
 # The three kernels: name, and what is applied to the base.
 STATES = ["stock", "mm", "mm+tcp"]
 PATCHED = STATES[-1]
-KUNIT_QEMU = "./run kunit --on qemu"
 # What the older kernels take in CI.
 OLDER_MINUTES = {"7.2": 9, "6.12": 13}
 
@@ -77,7 +76,7 @@ def cmd_main(base, tally, args):
         print(f"skip on mm+tcp: {name}: {reason}")
     for state in STATES:
         tally.add(state, seen[state], want[state], f"./run selftest {state}")
-    tally.add("KUnit on mm+tcp", kunit, kunit_want, KUNIT_QEMU)
+    tally.add("KUnit on mm+tcp", kunit, kunit_want, checks.KUNIT_QEMU)
     print(f"what was found at each step: out/log/{{{','.join(STATES)}}}.tap")
     race.write_page(base, races)
     print(f"base: Linux {base.version} ({base.origin})")
@@ -104,9 +103,9 @@ def cmd_test(base, tally, args):
         with tally.going_on(rerun):
             seen, _ = checks.boot(base, tally, image[state], initrd, state, rerun=rerun)
             tally.add(state, seen, want[state], rerun)
-    with tally.going_on(KUNIT_QEMU):
+    with tally.going_on(checks.KUNIT_QEMU):
         tally.add("KUnit under QEMU", checks.kunit_of_console(base, PATCHED),
-                  judge.load("kunit", judge.KUNITS)["qemu"], KUNIT_QEMU)
+                  judge.load("kunit", judge.KUNITS)["qemu"], checks.KUNIT_QEMU)
     races = {}
     with tally.going_on(race.RERUN):
         races = race.qemu(base, tally, commit)
@@ -290,7 +289,7 @@ def cmd_kunit(base, tally, args):
     if place != "qemu":
         seen = uml(base, tally, commit[PATCHED], place, args.name)
     else:
-        rerun = f"{KUNIT_QEMU} {args.name}".strip()
+        rerun = f"{checks.KUNIT_QEMU} {args.name}".strip()
         seen = kunit_qemu(base, commit[PATCHED], PATCHED, args.name)
         tally.add("qemu", seen, kunit_wanted("qemu", args.name), rerun)
         checks.console_is_clean(base, tally, PATCHED, logfile(f"{PATCHED}.console"), rerun)

@@ -67,7 +67,7 @@ def selftests(base, tally, commit, states, chosen=None):
         columns[state] = {f"`{name}`": verdict for name, verdict in seen.items()}
     # The last of the kernels has the tests of KUnit
     tally.add(f"KUnit under QEMU on {log}", checks.kunit_of_console(base, log),
-              judge.load("kunit", judge.KUNITS)["qemu"], "./run kunit --on qemu")
+              judge.load("kunit", judge.KUNITS)["qemu"], checks.KUNIT_QEMU)
     return columns
 
 

@@ -1334,10 +1334,10 @@ static void make_alone(struct kunit *test, struct lru_trio *trio)
 
 static void expect_neighbours(struct kunit *test, struct lru_trio *trio)
 {
-	if (trio->first)
-		expect_isolated(test, trio->first);
-	if (trio->last)
-		expect_isolated(test, trio->last);
+	if (!trio->first)	/* alone */
+		return;
+	expect_isolated(test, trio->first);
+	expect_isolated(test, trio->last);
 }
 
 /*

@@ -86,7 +86,6 @@
 #define RX_MAP_PAGES		8	/* pages of the mapping of the socket */
 #define MAX_STREAM		(512 * 1024)
 #define MAX_PAGE_SIZE		(16 * 1024)	/* so that a few fit into it */
-#define TOO_LARGE		"pages are too large for the buffers of a socket"
 #define IO_TIMEOUT_SEC		5	/* no call may block for longer */
 #define OFFLINE_TIMEOUT_SEC	3
 #define MAX_ROUNDS		4096	/* of receiving */
@@ -244,6 +243,8 @@ static bool stream_open(struct stream *s)
 	s->file = memfd_create("folio_orphan", 0);
 	if (s->file < 0 || !s->buf || !s->expect)
 		return stream_err(s, "memfd_create: %s", strerror(errno));
+	if (psize() > MAX_PAGE_SIZE)
+		return stream_err(s, "pages are too large for the buffers of a socket");
 
 	was_up = set_loopback(true);
 	if (was_up < 0)
@@ -487,8 +488,6 @@ FIXTURE_SETUP(folio_orphan)
 			       MAP_PRIVATE | MAP_ANON, -1, 0);
 	ASSERT_NE(self->o.scratch, MAP_FAILED);
 
-	if (psize() > MAX_PAGE_SIZE)
-		SKIP(return, TOO_LARGE);
 	if (!stream_open(&self->o.s))
 		SKIP(return, "%s", self->o.s.err);
 }
@@ -1139,8 +1138,6 @@ FIXTURE_SETUP(tcp_copy_progress)
 {
 	struct tcp_zerocopy_receive zc;
 
-	if (psize() > MAX_PAGE_SIZE)
-		SKIP(return, TOO_LARGE);
 	if (!stream_open(&self->s))
 		SKIP(return, "%s", self->s.err);
 	self->s.copybuf_len = variant->copybuf_len;
@@ -1289,8 +1286,6 @@ FIXTURE_SETUP(tcp_zerocopy_still_maps)
 {
 	int err, one = 1;
 
-	if (psize() > MAX_PAGE_SIZE)
-		SKIP(return, TOO_LARGE);
 	if (!stream_open(&self->s))
 		SKIP(return, "%s", self->s.err);
 	if (variant->flags == MSG_ZEROCOPY) {

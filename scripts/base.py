@@ -3,6 +3,7 @@
 
 import contextlib
 import functools
+import glob
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ VERSIONS = ("7.3", "7.2", "6.12")
 SUITES = {"Debian": ["bookworm-backports", "trixie", "trixie-updates", "trixie-backports",
                      "forky", "sid"],
           "Debian-Security": ["bookworm-security", "trixie-security"]}
-NEEDED_GIB = 12
+NEEDED_GIB, FURTHER_GIB = 12, 4        # for all, and for one more base
 # What a build in a tree leaves there, or most of it.
 BUILT = re.compile(r"^\.|^(vmlinux|bzImage|System\.map|modules\.\w+)$|"
                    r"\.(o|a|ko|mod|mod\.c|order|symvers|lds|so|so\.dbg|tab\.[ch]|lex\.c)$")
@@ -30,6 +31,10 @@ GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
            "GIT_COMMITTER_EMAIL": "folio-lifetime@project.invalid",
            "GIT_AUTHOR_DATE": "2026-11-22T12:00:00+0000",
            "GIT_COMMITTER_DATE": "2026-11-22T12:00:00+0000"}
+
+
+class NotShipped(Fail):
+    """The archive was reached, and does not have the kernel any more."""
 
 
 class Base:
@@ -113,9 +118,11 @@ def makefile_version(text, where):
 def check_disk():
     os.makedirs(OUT, exist_ok=True)
     free = shutil.disk_usage(OUT).free >> 30
-    if free < NEEDED_GIB:
-        raise Fail(f"out/ has {free} GiB free, a full run needs {NEEDED_GIB}: make room, or put "
-                   "out on another disk (a symbolic link will do)")
+    needed = FURTHER_GIB if glob.glob(os.path.join(OUT, "*", "linux")) else NEEDED_GIB
+    if free < needed:
+        raise Fail(f"out/ has {free} GiB free, a full run needs {needed}: make room (each "
+                   "out/kdir-* is of one state of a KDIR, and can go), or put out on another disk "
+                   "(a symbolic link will do)")
 
 
 def into_repository(tree, base):
@@ -292,8 +299,8 @@ def newest_package(apt, status, update_log, versions):
                    f"(apt's words: {update_log}); or set KDIR=<a {versions[0]} kernel tree>")
     others = output(["apt-cache", "search", "--names-only", r"^linux-source-[0-9]"], env=apt)
     have = ", ".join(re.findall(r"^\S+", others, re.M)) or "none"
-    raise Fail(f"no Debian suite ships linux-source-{' or '.join(versions)} any more (there is: "
-               f"{have}): set KDIR=<a {versions[0]}.x kernel tree>")
+    raise NotShipped(f"no Debian suite ships linux-source-{' or '.join(versions)} any more (there "
+                     f"is: {have}): set KDIR=<a {versions[0]}.x kernel tree>")
 
 
 def memory(versions):

@@ -30,6 +30,12 @@ COMPILER = ["CC=ccache gcc", "HOSTCC=ccache gcc"]
 ENV = {"CCACHE_DIR": os.path.join(OUT, "ccache"), "CCACHE_MAXSIZE": "3G"}
 
 
+def fixtures(test):
+    """What the names of a selftest's results begin with, if it uses the kselftest harness."""
+    with open(os.path.join(ROOT, "tools/testing/selftests/mm", test + ".c")) as source:
+        return re.findall(r"^FIXTURE\((\w+)\)", source.read(), re.M)
+
+
 def is_object(line):
     return line.startswith("  ") and line.split(None, 1)[0] in ("CC", "AS", "AR", "LD", "HOSTCC")
 

@@ -440,12 +440,15 @@ class Inputs(unittest.TestCase):
             self.assertEqual(bases.nearest("7.3.9"), "7.2")
 
     def test_too_little_disk(self):
-        needed, bases.NEEDED_GIB = bases.NEEDED_GIB, 1 << 30
-        try:
+        with tempfile.TemporaryDirectory() as out, mock.patch.multiple(
+                bases, OUT=out, NEEDED_GIB=1 << 30, FURTHER_GIB=0):
             with self.assertRaisesRegex(Fail, "GiB free"):
                 bases.check_disk()
-        finally:
-            bases.NEEDED_GIB = needed
+            os.makedirs(out + "/v7.3.4/linux")      # this one is there, and one more will do
+            bases.check_disk()
+            bases.FURTHER_GIB = 1 << 30
+            with self.assertRaisesRegex(Fail, "GiB free"):
+                bases.check_disk()
 
     def test_mutant_without_a_claim(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -453,6 +456,41 @@ class Inputs(unittest.TestCase):
                 diff.write("Removes: x\n\ndiff --git a/x b/x\n")
             with self.assertRaisesRegex(Fail, "has no line 'On"):
                 series.Mutant("m", folder)
+
+    def test_mutant_for_nothing_that_there_is(self):
+        for on, where, said in (("mm-tcp", "uml", "On: mm-tcp"), ("lab", "UML", "Where: UML")):
+            with tempfile.TemporaryDirectory() as folder:
+                with open(folder + "/m.diff", "w") as diff:
+                    diff.write(f"Removes: x\nOn: {on}\nWhere: {where}\nFails: y\n\ndiff --git a b\n")
+                with self.assertRaisesRegex(Fail, f"there is no '{said}', there are: "):
+                    series.Mutant("m", folder)
+
+    def test_mistake_in_what_is_expected(self):
+        for text, said in (('[x]\n"a" = ["pass",\n', "expected.toml: Invalid value"),
+                           ('[x]\n"a" = ["pass"]\n', "a has 1 verdicts in .x., which has the "
+                                                     "columns stock, mm")):
+            with tempfile.NamedTemporaryFile("w") as expected, \
+                    mock.patch.object(judge, "EXPECTED", expected.name):
+                expected.write(text)
+                expected.flush()
+                with self.assertRaisesRegex(Fail, said):
+                    judge.load("x", ["stock", "mm"])
+
+    def test_kernel_that_is_not_shipped_any_more(self):
+        with mock.patch.object(bases, "from_debian", side_effect=bases.NotShipped("gone")), \
+                mock.patch("builtins.print"):
+            tally = judge.Tally()
+            self.assertIsNone(lab.further(tally, "7.2"))
+        self.assertEqual((tally.skipped, tally.failed), (1, []))
+        with mock.patch.object(bases, "from_debian", side_effect=Fail("no network")):
+            with self.assertRaisesRegex(Fail, "no network"):
+                lab.further(tally, "7.2")
+
+    def test_results_of_a_selftest(self):
+        names = [name for test in ("folio_orphan", "folio_truncate_race")
+                 for name in build.fixtures(test)]
+        self.assertEqual({check.split(".")[0] for check in judge.section("selftests")},
+                         set(names))
 
     def test_every_mail_tags_itself(self):
         for name in series.ALL:

@@ -27,13 +27,20 @@ BADNESS = re.compile(r"page dumped because|Bad page|list_(add|del) corruption|Ke
 def section(name, series=""):
     """A section of scripts/expected.toml, as it stands there, with what differs on one kernel."""
     with open(EXPECTED, "rb") as expected:
-        sections = tomllib.load(expected)
+        try:
+            sections = tomllib.load(expected)
+        except tomllib.TOMLDecodeError as mistake:
+            raise Fail(f"scripts/expected.toml: {mistake}") from None
     return {**sections[name], **sections.get(f"{name} on {series}", {})}
 
 
 def load(name, columns, series=""):
     """{column: {check: verdict}} of a section of scripts/expected.toml."""
     checks = section(name, series)
+    for check, verdicts in checks.items():
+        if len(verdicts) < len(columns):
+            raise Fail(f"scripts/expected.toml: {check} has {len(verdicts)} verdicts in [{name}], "
+                       f"which has the columns {', '.join(columns)}")
     return {column: {name: verdicts[number] for name, verdicts in checks.items()}
             for number, column in enumerate(columns)}
 
@@ -175,7 +182,7 @@ class Tally:
         """A part that other parts do not need: if it can't be run, that is one failure."""
         try:
             yield
-        except Fail as failure:
+        except (Fail, OSError) as failure:
             self.check(False, str(failure), rerun)
 
     def add(self, where, results, expected, rerun):

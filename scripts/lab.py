@@ -162,6 +162,17 @@ def cmd_test(base, tally, args):
     return tally.verdict()
 
 
+def further(tally, version):
+    """One more base, said; None if Debian has it no more."""
+    try:
+        base = bases.from_debian((version,))
+    except bases.NotShipped as gone:
+        tally.leave_out(f"Linux {version}: {gone}")
+        return None
+    print(f"base: Linux {base.version} ({base.origin})")
+    return base
+
+
 def older(tally, version, states):
     """The series for an older kernel: the mails; KUnit on one with all patches; the selftests on
     states, or on the patched one where there is QEMU only.
@@ -169,8 +180,9 @@ def older(tally, version, states):
     if os.environ.get("KDIR"):
         tally.leave_out(f"the series for {version}, on a tree of yours")
         return
-    base = bases.from_debian((version,))
-    print(f"base: Linux {base.version} ({base.origin})")
+    base = further(tally, version)
+    if not base:
+        return
     with tally.on(f"BASE={version} "):
         commit = commits(base)
         gate.mails(base, tally)
@@ -269,7 +281,9 @@ def cmd_mutant(base, tally, args):
     names = with_checks()
     if args.name and args.name not in names:
         if args.name in series.mutants():
-            raise Fail(f"{args.name} names no check: ./run mutants {args.name} explores with it")
+            where = series.Mutant(args.name).where
+            how = f"mutants {args.name}" if where == "uml" else f"debugged {where}"
+            raise Fail(f"{args.name} names no check; what catches it is ./run {how}")
         raise Fail(f"there is no mutant '{args.name}'; there are: {', '.join(names)}")
     commit = commits(base)
     initrd = guest.initramfs(base, build.selftests(base, commit["tree"]))
@@ -281,6 +295,12 @@ def cmd_mutant(base, tally, args):
 
 
 def cmd_kunit(base, tally, args):
+    if not kunit_wanted("qemu", args.name.partition(".")[0]):
+        also = any(fnmatch.fnmatchcase(each.split(".")[0], args.name.partition(".")[0])
+                   for each in judge.section("race"))
+        raise Fail(f"{args.name} is of the lab: ./run replay runs its suites" if also else
+                   f"there is no suite '{args.name}'; there are: " + ", ".join(
+                       dict.fromkeys(name.split(".")[0] for name in kunit_wanted("qemu", ""))))
     commit = commits(base)
     place = args.on or ("uml-smp" if base.uml_smp else "qemu")
     if place != "qemu" and not base.uml_smp:
@@ -300,7 +320,10 @@ def cmd_kunit(base, tally, args):
 
 def cmd_selftest(base, tally, args):
     if args.name in STATES:
+        if args.kernel:
+            raise Fail(f"one kernel at a time: ./run selftest [TEST] {args.name}")
         args.name, args.kernel = "", args.name
+    args.kernel = args.kernel or PATCHED
     if args.name and args.name not in build.SELFTESTS:
         raise Fail(f"there is no selftest '{args.name}'; there are: {', '.join(build.SELFTESTS)}")
     if args.name in sched.ARGUMENTS:
@@ -319,8 +342,9 @@ def cmd_selftest(base, tally, args):
     section = "stress" if args.name == stress.TEST else "selftests"
     want = judge.load(section, STATES)[args.kernel]
     if args.name:       # run_vmtests.sh, which judges a test as a whole, is left out
+        own = {args.name, *build.fixtures(args.name)}
         want = {name: verdict for name, verdict in want.items()
-                if name in seen or name.startswith(args.name + ".")}
+                if "." in name and name.split(".")[0] in own}
     tally.add(args.kernel, seen, want, rerun)
     return tally.verdict()
 
@@ -384,13 +408,13 @@ def cmd_results(base, tally, args):
     if os.environ.get("KDIR"):
         raise Fail("the results are those of Debian's kernels: unset KDIR")
     for version in bases.wanted():
-        if version != base.series:
-            base = bases.from_debian((version,))
-            print(f"base: Linux {base.version} ({base.origin})")
+        one = base if version == base.series else further(tally, version)
+        if not one:
+            continue
         with tally.on(f"BASE={version} "):
-            commit = commits(base)
+            commit = commits(one)
             for part in args.parts or results.PARTS:
-                results.keep(base, part, results.PARTS[part](base, tally, commit, STATES))
+                results.keep(one, part, results.PARTS[part](one, tally, commit, STATES))
     results.write()
     return tally.verdict()
 
@@ -448,6 +472,9 @@ def cmd_series(base, tally, args):
         tree = series.Tree(base)
         tree.take_back()
         tree.settle(commits(base)["tree"])
+        for version in bases.VERSIONS[1:]:      # what is only theirs goes by the same names
+            for which in series.ALL:
+                series.patches(which, version)
     changed = series.write_mails(base)
     print("\n".join("rewritten: " + name for name in changed)
           or "patches/ is what the series composes to")
@@ -466,6 +493,12 @@ def ident(text):
     return sched.ident(text) if sched.is_file(text) else explore.ident(text)
 
 
+def positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise Fail(f"'{text}': a number is wanted, from 1 on")
+    return int(text)
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="./run", add_help=False)
     parser.set_defaults(command=cmd_main, name="", at_once=None, print_command=False)
@@ -478,7 +511,7 @@ def arguments():
                           ("mutants", cmd_mutants), ("mutant", cmd_mutant), ("litmus", cmd_litmus),
                           ("docs", cmd_docs), ("tree", cmd_tree), ("series", cmd_series),
                           ("shell", cmd_shell)):
-        one = sub.add_parser(name, add_help=False)
+        one = sub.add_parser(name, add_help=False, allow_abbrev=False)
         one.set_defaults(command=command)
         if name == "test":
             one.add_argument("--all", action="store_true")
@@ -493,7 +526,7 @@ def arguments():
             one.add_argument("--on", choices=sched.COLUMNS)
             one.add_argument("--list", dest="at_once", action="store_const",
                              const=race.print_titles)
-            one.add_argument("--repeat", type=int)
+            one.add_argument("--repeat", type=positive)
             one.add_argument("--mutant", type=explore.removed, default=[])
         elif name == "explore":
             explore.arguments(one)
@@ -512,7 +545,7 @@ def arguments():
         elif name == "results":
             one.add_argument("parts", nargs="*", type=results.part)
         if name == "selftest":
-            one.add_argument("kernel", nargs="?", default=PATCHED)
+            one.add_argument("kernel", nargs="?", default="")
     return parser.parse_args()
 
 
@@ -521,6 +554,7 @@ def interrupted(signum, frame):
 
 
 def main():
+    positive(build.JOBS)
     args = arguments()
     if args.at_once:
         return args.at_once()
@@ -538,7 +572,12 @@ def main():
     with contextlib.redirect_stdout(sys.stderr if args.print_command else sys.stdout):
         try:
             return args.command(bases.get(), tally, args)
-        except Fail as failure:
+        except KeyboardInterrupt:
+            if tally.failed:
+                print("not run: what comes after that")
+                tally.verdict()
+            raise
+        except (Fail, OSError) as failure:
             if not tally.passed and not tally.failed:
                 raise
             print("not run: what comes after that")
@@ -549,10 +588,9 @@ def main():
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except Fail as failure:
+    except (Fail, OSError) as failure:
         print(f"run: {failure}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
-        print("\nrun: interrupted; nothing is half-written, the same command goes on from here",
-              file=sys.stderr)
+        print("\nrun: interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(130)

@@ -23,6 +23,9 @@ MOVED = {version: {"mm/folio": "mm/swap"} for version in VERSIONS[1:]}
 # The commits of the lab series begin with the one that adds this file.
 FIRST_OF_LAB = "mm/sync_point.c"
 MUTANTS = os.path.join(ROOT, "mutants")
+# From which kernels a mutant may remove a guard, and where it may run.
+ON = ("mm", "mm+tcp", "lab")
+WHERE = ("uml", "qemu", "kcsan")
 PREFIX = {MM: "PATCH", NET: "PATCH net", LAB: "PATCH"}
 
 
@@ -68,7 +71,9 @@ class Patch:
         self.edits = self.edits or ""
         self.files = (read(f"{self.dir}/files", version)[1] or "").split()
         if self.message is None:
-            raise Fail(f"series/{self.dir} has no message")
+            raise Fail(f"there is no message in series/{self.dir}, nor one in series/"
+                       f"{name(series, version)}/{slug}: if it has another name now, so must "
+                       "the other have")
 
     def paths(self):
         """Every file that the patch touches."""
@@ -96,9 +101,8 @@ def apply_edits(base, env, diff, what):
         base.git("apply", "--cached", "--whitespace=nowarn", "-", env=env, stdin=diff)
     except Fail as failure:
         reason = str(failure).split("error: ", 1)[-1].splitlines()[0]
-        raise Fail(f"{what} does not apply to Linux {base.version}: {reason}; edit it, or "
-                   "rebase it in `./run tree` and take it back with `./run series "
-                   "--import`") from None
+        raise Fail(f"{what} does not apply to Linux {base.version}: {reason}; edit it, it is a "
+                   f"diff of {os.path.relpath(base.src, ROOT)}, tag base") from None
 
 
 def add_overlay(base, env, paths):
@@ -212,6 +216,10 @@ class Mutant:
         for line in ("Removes", "On", "Where", "Fails"):
             if line not in header and (line, header.get("On")) != ("Fails", "lab"):
                 raise Fail(f"mutants/{name}.diff has no line '{line}: ...' above its diff")
+        for line, known in (("On", ON), ("Where", WHERE)):
+            if header[line] not in known:
+                raise Fail(f"mutants/{name}.diff: there is no '{line}: {header[line]}', there are: "
+                           + ", ".join(known))
         self.removes, self.on, self.where = header["Removes"], header["On"], header["Where"]
         self.fails = header["Fails"].split(", ") if "Fails" in header else []
         # The check in which the kernel dies, if it does
@@ -331,8 +339,8 @@ class Tree:
             known = self.base.git("config", "--default", "", "--get", "lab.tree")
             if head != known or self.git("status", "--porcelain").strip():
                 raise Fail(f"{self.name} holds changes: take them back with `./run series "
-                           f"--import`, or remove them with `git -C {self.name} reset --hard "
-                           f"{known[:12]}`")
+                           f"--import`, or remove them with `git -C {self.name} clean -fd` and "
+                           f"`git -C {self.name} reset --hard {known[:12]}`")
             self.git("reset", "--quiet", "--hard", tip)
         else:
             self.base.git("worktree", "prune")
@@ -351,6 +359,9 @@ class Tree:
             raise Fail(f"there is no {self.name}: make it with `./run tree`")
         if self.git("status", "--porcelain").strip():
             raise Fail(f"{self.name} has changes that are not committed: commit them first")
+        if self.git("rev-parse", "--abbrev-ref", "HEAD").strip() == "HEAD":
+            raise Fail(f"{self.name} is not on a branch, which has all commits: end the rebase "
+                       "that is going on, or check out series")
         fresh = {series: [] for series in ALL}
         added, series = set(), MM
         for sha in self.git("rev-list", "--reverse", "base..HEAD").split():
@@ -371,6 +382,10 @@ class Tree:
                 series = LAB
             to_net = any(path.startswith("net/") for path in edits)
             fresh[NET if to_net else series].append((subject, sha, files, edits))
+        for series in ALL:
+            if not fresh[series]:
+                raise Fail(f"{self.name} has no commit for series/{name(series)}: all of the "
+                           "series are to be there")
         if not self.base.newest:
             return self.take_back_older(fresh)
         for series, commits in fresh.items():
@@ -381,7 +396,7 @@ class Tree:
                 self.write_patch(f"{folder}/{number:02}-{slug(subject)}", sha, files, edits)
 
     def take_back_older(self, fresh):
-        """Only edits.diff is taken; and where that of VERSIONS[0] does, there is none."""
+        """Only edits and messages are taken; and where those of VERSIONS[0] do, there are none."""
         version = self.base.series
         for series, commits in fresh.items():
             known = patches(series, version)
@@ -391,6 +406,11 @@ class Tree:
                            f"added by its folder there, or on {VERSIONS[0]}")
             for patch, (_, sha, *_) in zip(known, commits):
                 folder = os.path.join(ROOT, "series", name(series, version), patch.slug)
+                message = self.git("show", "-s", "--format=%B", sha).strip() + "\n"
+                if message != patch.message:
+                    os.makedirs(folder, exist_ok=True)
+                    with open(os.path.join(folder, "message"), "w") as out:
+                        out.write(message)
                 path = os.path.join(folder, "edits.diff")
                 if os.path.exists(path):
                     os.unlink(path)

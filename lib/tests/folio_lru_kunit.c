@@ -499,6 +499,8 @@ static struct file *test_shmem_file(struct kunit *test)
 
 static struct folio *test_shmem_folio(struct kunit *test)
 {
+	if (!IS_ENABLED(CONFIG_SHMEM))
+		kunit_skip(test, "needs CONFIG_SHMEM: the file is on ramfs");
 	return own_folio(test, shmem_read_folio(test_shmem_file(test)->f_mapping, 0));
 }
 

@@ -1043,7 +1043,7 @@ TEST_F_TIMEOUT(folio_orphan, offline_refuses_mapped_orphan, 120)
 	double start;
 	pid_t holder;
 	long block;
-	int err;
+	int err, refused;
 
 	if (!destructive)
 		SKIP(return, "destructive, run as '%s -- destructive'",
@@ -1093,6 +1093,7 @@ TEST_F_TIMEOUT(folio_orphan, offline_refuses_mapped_orphan, 120)
 	}
 
 	/* Was it for the orphan? Without the PTE it has to work. */
+	refused = err;
 	kill(holder, SIGKILL);
 	ASSERT_EQ(wait_child(holder, IO_TIMEOUT_SEC), -SIGKILL);
 	if (!unpoison_memory(o->poisoned_pfn))
@@ -1103,6 +1104,8 @@ TEST_F_TIMEOUT(folio_orphan, offline_refuses_mapped_orphan, 120)
 	if (err)
 		SKIP(return, "memory block %ld can't go offline anyway", block);
 	o->offline_block = block;
+	EXPECT_EQ(refused, EINTR)
+		TH_LOG("not tried until the signal came: %s", strerror(abs(refused)));
 }
 
 /*

@@ -12,10 +12,11 @@
  *
  *  - whatever is read is what was written to that place of the file, or zero,
  *    or SIGBUS, and neither of these two where the file was never truncated;
- *  - no page beyond the end of the file is mapped once the dust has settled
- *    (mincore() would not tell, it looks at the page cache);
- *  - no page that was truncated is mapped any more, by its PFN. This needs
- *    CAP_SYS_ADMIN, the rest does not.
+ *  - no page beyond the end of the file is mapped when the last truncation has
+ *    come while the others went on (mincore() would not tell, it looks at the
+ *    page cache);
+ *  - no page is mapped in whose place the page cache has another one, by PFN.
+ *    This needs CAP_SYS_ADMIN, the rest does not.
  *
  * The file is on tmpfs, and on ext4 in the first of $FOLIO_EXT4_DIR, the current
  * directory and /var/tmp that is on ext4.
@@ -59,7 +60,7 @@
 
 #define READS_MS		2000	/* of racing without a break */
 #define ROUNDS_MS		1600	/* of racing with breaks to look */
-#define ROUND_MS		80
+#define ROUND_MS		20
 #define MIN_ROUNDS		3
 
 static double now(void)
@@ -75,9 +76,9 @@ struct race {
 	int fd;
 	int pagemap_fd;
 	int kpageflags_fd;
-	int kpagecount_fd;
 	char *map;
 	bool stop;
+	bool stop_truncator;		/* comes before */
 	unsigned int generation;	/* of what is written, the truncator's */
 	unsigned int seed;
 	unsigned long reads;
@@ -89,6 +90,7 @@ struct race {
 	unsigned long pageouts;
 	unsigned long colds;
 	unsigned long zaps;
+	unsigned long cut;		/* pages mapped before last truncations */
 	bool failed;
 	char err[200];			/* of the first that failed */
 };
@@ -261,7 +263,8 @@ static void *truncator(void *data)
 	struct actor *actor = data;
 	struct race *race = actor->race;
 
-	while (!race_stopped(race)) {
+	while (!race_stopped(race) &&
+	       !__atomic_load_n(&race->stop_truncator, __ATOMIC_ACQUIRE)) {
 		unsigned int first = KEEP_PAGES + rand_r(&actor->seed) %
 				     (NR_PAGES - KEEP_PAGES);
 		unsigned int nr = NR_PAGES - first;
@@ -328,8 +331,35 @@ static void *pageouter(void *data)
 	return NULL;
 }
 
-/* Let them race for a while. Return: has everything been in order? */
-static bool run_race(struct race *race, unsigned int ms)
+static unsigned int nr_mapped(struct race *race, unsigned int first)
+{
+	unsigned int nr = 0;
+
+	for (unsigned int i = first; i < NR_PAGES; i++)
+		nr += pagemap_get_pfn(race->pagemap_fd,
+				      race->map + i * psize()) != -1UL;
+	return nr;
+}
+
+static void join(struct actor *actor, const struct timespec *until)
+{
+	int err = pthread_timedjoin_np(actor->thread, NULL, until);
+
+	if (err) {
+		/* It still uses its creator's stack: do not return. */
+		ksft_print_msg("the %s does not end: %s\n", actor->name,
+			       strerror(err));
+		_exit(KSFT_FAIL);
+	}
+}
+
+/*
+ * Let them race for a while. The last truncation leaves @nr_pages of the file,
+ * and comes while the faulters and the pageouter are still at it.
+ *
+ * Return: has everything been in order?
+ */
+static bool run_race(struct race *race, unsigned int ms, unsigned int nr_pages)
 {
 	void *(*fn[NR_THREADS])(void *) = { truncator, pageouter };
 	struct actor actors[NR_THREADS] = {
@@ -340,6 +370,7 @@ static bool run_race(struct race *race, unsigned int ms)
 	int nr, err;
 
 	race->stop = false;
+	race->stop_truncator = false;
 	for (nr = 0; nr < NR_THREADS; nr++) {
 		actors[nr].race = race;
 		actors[nr].seed = race->seed++;
@@ -356,19 +387,18 @@ static bool run_race(struct race *race, unsigned int ms)
 
 	for (double end = now() + ms / 1e3; !race_stopped(race) && now() < end; )
 		usleep(1000);
-	__atomic_store_n(&race->stop, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&race->stop_truncator, true, __ATOMIC_RELEASE);
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	ts.tv_sec += JOIN_TIMEOUT_SEC;
-	while (nr--) {
-		err = pthread_timedjoin_np(actors[nr].thread, NULL, &ts);
-		if (err) {
-			/* It still uses our stack: do not return. */
-			ksft_print_msg("the %s does not end: %s\n",
-				       actors[nr].name, strerror(err));
-			_exit(KSFT_FAIL);
-		}
-	}
+	if (nr)
+		join(&actors[0], &ts);
+	count(&race->cut, nr_mapped(race, nr_pages));
+	if (ftruncate(race->fd, nr_pages * psize()))
+		race_err(race, "ftruncate: %s", strerror(errno));
+	__atomic_store_n(&race->stop, true, __ATOMIC_RELEASE);
+	while (nr-- > 1)
+		join(&actors[nr], &ts);
 	return !race->failed;
 }
 
@@ -426,7 +456,6 @@ FIXTURE_SETUP(folio_truncate_race)
 	race->pagemap_fd = open("/proc/self/pagemap", O_RDONLY);
 	ASSERT_GE(race->pagemap_fd, 0);
 	race->kpageflags_fd = open("/proc/kpageflags", O_RDONLY);
-	race->kpagecount_fd = open("/proc/kpagecount", O_RDONLY);
 	ASSERT_EQ(sigaction(SIGBUS, &sa, NULL), 0);
 
 	if (variant->ext4) {
@@ -452,17 +481,6 @@ FIXTURE_TEARDOWN(folio_truncate_race)
 	close(race->fd);
 	close(race->pagemap_fd);
 	close(race->kpageflags_fd);
-	close(race->kpagecount_fd);
-}
-
-static unsigned int nr_mapped(struct race *race, unsigned int first)
-{
-	unsigned int nr = 0;
-
-	for (unsigned int i = first; i < NR_PAGES; i++)
-		nr += pagemap_is_populated(race->pagemap_fd,
-					   race->map + i * psize());
-	return nr;
 }
 
 /* With nobody racing, the mapping shows what the file contains, and SIGBUS. */
@@ -528,27 +546,29 @@ TEST_F(folio_truncate_race, reads)
 	struct race *race = &self->race;
 
 	show_fault_around(race);
-	EXPECT_TRUE(run_race(race, READS_MS) && rewrite_and_check(race))
+	EXPECT_TRUE(run_race(race, READS_MS, KEEP_PAGES) &&
+		    rewrite_and_check(race))
 		TH_LOG("%s", race->err);
 	EXPECT_TRUE(anything_happened(race));
+}
+
+/* What the last truncation of a round leaves: anything from the pages kept on */
+static unsigned int size_after(unsigned int round)
+{
+	return KEEP_PAGES + round * 7 % (NR_PAGES - KEEP_PAGES);
 }
 
 TEST_F(folio_truncate_race, nothing_mapped_beyond_eof)
 {
 	struct race *race = &self->race;
 	double end = now() + ROUNDS_MS / 1e3;
-	unsigned long nr_truncated = 0;
 	unsigned int rounds = 0;
 
 	while (now() < end || rounds < MIN_ROUNDS) {
-		unsigned int nr_pages = rounds * 7 % NR_PAGES;
+		unsigned int nr_pages = size_after(rounds);
 
-		/* Look before truncation unmaps the range, whatever is there. */
-		ASSERT_TRUE(run_race(race, ROUND_MS) && rewrite_and_check(race))
+		ASSERT_TRUE(run_race(race, ROUND_MS, nr_pages))
 			TH_LOG("%s", race->err);
-
-		nr_truncated += nr_mapped(race, nr_pages);
-		ASSERT_EQ(ftruncate(race->fd, nr_pages * psize()), 0);
 		ASSERT_EQ(nr_mapped(race, nr_pages), 0)
 			TH_LOG("round %u: %u pages mapped beyond the end of the file",
 			       rounds, nr_mapped(race, nr_pages));
@@ -559,31 +579,35 @@ TEST_F(folio_truncate_race, nothing_mapped_beyond_eof)
 		ASSERT_TRUE(rewrite_and_check(race)) TH_LOG("%s", race->err);
 		rounds++;
 	}
-	ksft_print_msg("%u rounds, %lu mapped pages truncated\n", rounds,
-		       nr_truncated);
-	EXPECT_GT(nr_truncated, 0);
+	ksft_print_msg("%u rounds, %lu mapped pages truncated at their ends\n",
+		       rounds, race->cut);
+	EXPECT_GT(race->cut, 0);
 	EXPECT_TRUE(anything_happened(race));
 }
 
 /*
  * Is there a page in the mapping that the page cache does not have in this
- * place? A new mapping shows what it does have.
+ * place? A new mapping shows what it does have. The file must be whole.
+ *
+ * Return: the number of pages that were compared, -1 if one is another one.
  */
-static bool check_pfns(struct race *race)
+static int check_pfns(struct race *race)
 {
 	char *map = mmap(NULL, NR_PAGES * psize(), PROT_READ, MAP_SHARED,
 			 race->fd, 0);
 	unsigned long pfn, cached;
 	uint64_t flags = 0;
+	int nr = 0;
 
 	if (map == MAP_FAILED) {
 		race_err(race, "mmap: %s", strerror(errno));
-		return false;
+		return -1;
 	}
 	for (int i = 0; i < NR_PAGES; i++) {
 		pfn = pagemap_get_pfn(race->pagemap_fd, race->map + i * psize());
 		if (pfn == -1UL)
 			continue;
+		nr++;
 		FORCE_READ(map[i * psize()]);
 		cached = pagemap_get_pfn(race->pagemap_fd, map + i * psize());
 		if (pfn == cached)
@@ -593,60 +617,38 @@ static bool check_pfns(struct race *race)
 			 i, pfn, (unsigned long long)flags, cached);
 	}
 	munmap(map, NR_PAGES * psize());
-	return !race->failed;
+	return race->failed ? -1 : nr;
 }
 
-/*
- * As above, by PFN. A page that was truncated is free, or somebody else's, and
- * nobody else has our file mapped: it is in our mapping, or it is no orphan.
- */
+/* As above, by PFN: what is left mapped is what the page cache has. */
 TEST_F(folio_truncate_race, no_orphan_left)
 {
 	struct race *race = &self->race;
 	double end = now() + ROUNDS_MS / 1e3;
-	unsigned long nr_truncated = 0, nr_free = 0;
-	unsigned long pfns[NR_PAGES];
+	unsigned long nr_compared = 0;
 	unsigned int rounds = 0;
-	uint64_t flags, mapcount;
 
 	FORCE_READ(race->map[0]);
-	if (race->kpageflags_fd < 0 || race->kpagecount_fd < 0 ||
+	if (race->kpageflags_fd < 0 ||
 	    !PAGEMAP_PFN(pagemap_get_entry(race->pagemap_fd, race->map)))
 		SKIP(return, "no PFNs or no /proc/kpageflags (no CAP_SYS_ADMIN?)");
 
 	while (now() < end || rounds < MIN_ROUNDS) {
-		ASSERT_TRUE(run_race(race, ROUND_MS) && check_pfns(race))
-			TH_LOG("%s", race->err);
+		int nr;
 
-		for (int i = 0; i < NR_PAGES; i++) {
-			pfns[i] = pagemap_get_pfn(race->pagemap_fd,
-						  race->map + i * psize());
-			nr_truncated += pfns[i] != -1UL;
-		}
-		ASSERT_EQ(ftruncate(race->fd, 0), 0);
-		for (int i = 0; i < NR_PAGES; i++) {
-			if (pfns[i] == -1UL)
-				continue;
-			ASSERT_EQ(pageflags_get(pfns[i], race->kpageflags_fd,
-						&flags), 0);
-			ASSERT_EQ(pagecount_get(pfns[i], race->kpagecount_fd,
-						&mapcount), 0);
-			nr_free += !mapcount && !(flags & KPF_LRU);
-			EXPECT_NE(pagemap_get_pfn(race->pagemap_fd,
-						  race->map + i * psize()),
-				  pfns[i])
-				TH_LOG("page %d pfn %#lx is an orphan: flags %#llx mapcount %llu",
-				       i, pfns[i], (unsigned long long)flags,
-				       (unsigned long long)mapcount);
-		}
-		ASSERT_EQ(nr_mapped(race, 0), 0);
+		ASSERT_TRUE(run_race(race, ROUND_MS, size_after(rounds)) &&
+			    write_pages(race, 0, NR_PAGES, ++race->generation))
+			TH_LOG("%s", race->err);
+		nr = check_pfns(race);
+		ASSERT_GE(nr, 0) TH_LOG("%s", race->err);
+		nr_compared += nr;
 
 		ASSERT_TRUE(rewrite_and_check(race)) TH_LOG("%s", race->err);
 		rounds++;
 	}
-	ksft_print_msg("%u rounds, %lu mapped pages truncated, %lu of them free at once\n",
-		       rounds, nr_truncated, nr_free);
-	EXPECT_GT(nr_free, 0);
+	ksft_print_msg("%u rounds, %lu mapped pages truncated at their ends, %lu compared\n",
+		       rounds, race->cut, nr_compared);
+	EXPECT_GT(nr_compared, 0);
 	EXPECT_TRUE(anything_happened(race));
 }
 

@@ -163,7 +163,8 @@ def selftests(base, commit):
         for binary in binaries:
             if os.path.exists(binary):
                 os.unlink(binary)
-        run(["make", "-C", folder, f"OUTPUT={tests}", "EXTRA_CFLAGS=-static -Werror",
+        run(["make", f"-j{JOBS}", "-C", folder, f"OUTPUT={tests}",
+             "EXTRA_CFLAGS=-static -Werror",
              f"KHDR_INCLUDES=-isystem {headers}/usr/include", *binaries], "selftests.log",
             env=ENV)
         for binary in binaries:

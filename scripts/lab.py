@@ -125,7 +125,7 @@ def cmd_test(base, tally, args):
                 uml(base, tally, commit[PATCHED], place)
     if base.uml_smp and not tally.late("the lab under UML", 14):
         with tally.going_on("./run test"):
-            race.same_timelines(tally, races, race.uml(base, tally, commit, repeat=50),
+            race.same_timelines(tally, races, race.uml(base, tally, commit, repeat=20),
                                 "under QEMU and UML")
             explore.same_places(base, tally)
             race.oops(base, tally, commit)

@@ -505,21 +505,26 @@ class Shards(unittest.TestCase):
 
 
 class SameAgain(unittest.TestCase):
-    def failures(self, *runs):
-        with mock.patch.multiple(explore, image_of=mock.DEFAULT, boot=lambda image, log, *rest,
-                                 **how: int(log.split("-")[-1].split(".")[0])), \
-             mock.patch.object(checks, "read", lambda number: runs[number]), \
+    def failures(self, before, again, smp=True):
+        base = SimpleNamespace(uml_smp=smp, suffix="-7.2")
+        consoles = {"uml-lab-7.2.console" if smp else "lab-7.2.console": before,
+                    "explore-again.console": again}
+        with mock.patch.multiple(explore, image_of=mock.DEFAULT,
+                                 boot=lambda image, log, *rest, **how: log), \
+             mock.patch.object(checks, "read", lambda path: consoles[os.path.basename(path)]), \
              mock.patch("builtins.print"):
             tally = judge.Tally()
-            explore.same_again(None, tally, {"lab": ""}, len(runs))
+            explore.same_again(base, tally, {"lab": ""})
         return "; ".join(tally.failed)
 
     def test_same(self):
         self.assertEqual(self.failures(DONE, DONE), "")
+        self.assertEqual(self.failures(DONE, DONE, smp=False), "")
 
     def test_one_died_on_the_way(self):
         both = DONE + DONE.replace("FTM", "FTK")
-        self.assertIn("did not get to the end of FTK", self.failures(both, both, DONE))
+        for before, again in ((both, DONE), (DONE, both)):
+            self.assertIn("did not get to the end of FTK", self.failures(before, again))
 
 
 class SameCounts(unittest.TestCase):

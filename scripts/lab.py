@@ -129,8 +129,9 @@ def cmd_test(base, tally, args):
                                 "under QEMU and UML")
             explore.same_places(base, tally)
             race.oops(base, tally, commit)
-    if not tally.late("the explorer's sets, once more", 10):
-        explore.same_again(base, tally, commit)
+    if not tally.late("the explorer's sets, once more", 14):
+        with tally.going_on("./run test"):
+            explore.same_again(base, tally, commit)
     if not tally.late("sparse, W=1 and the object code without sync points", 14):
         gate.static_checks(base, tally, commit)
         gate.object_code(base, tally, commit)

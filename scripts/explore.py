@@ -705,18 +705,21 @@ def same_counts(tally, console_a, console_b, where):
         tally.check(not differ, f"{key}: not the same {where}: {', '.join(differ)}", "./run test")
 
 
+def replayed(base, column, uml):
+    """The console that the replays under UML, or QEMU, have left."""
+    return checks.read(logfile(f"{'uml-' * uml}{race.KERNELS[column]}{base.suffix}.console"))
+
+
 def same_places(base, tally):
-    """Under QEMU and UML, by the consoles that the replays have left."""
-    for column, name in race.KERNELS.items():
-        one, other = (checks.read(logfile(f"{place}{name}{base.suffix}.console"))
-                      for place in ("", "uml-"))
+    """Under QEMU and UML."""
+    for column in race.KERNELS:
+        one, other = (replayed(base, column, uml) for uml in (False, True))
         same_counts(tally, one, other, f"on {column} under QEMU and UML")
 
 
 def same_again(base, tally, commit):
-    """The suite's own sets once more, beside the console that the replays have left."""
-    place = "uml-" if base.uml_smp else ""
-    before = checks.read(logfile(f"{place}{race.KERNELS['patched']}{base.suffix}.console"))
+    """The suite's own sets, after the replays once more."""
+    before = replayed(base, "patched", base.uml_smp)
     with stage("explore, once more") as this:
         image = image_of(base, commit["lab"], "lab")
         again = checks.read(boot(image, "explore-again.console", "*", limit=LIMIT))

@@ -296,8 +296,9 @@ def cmd_mutant(base, tally, args):
 
 
 def cmd_kunit(base, tally, args):
-    if not kunit_wanted("qemu", args.name.partition(".")[0]):
-        also = any(fnmatch.fnmatchcase(each.split(".")[0], args.name.partition(".")[0])
+    suite = args.name.partition(".")[0]
+    if not kunit_wanted("qemu", suite):
+        also = any(fnmatch.fnmatchcase(each.split(".")[0], suite)
                    for each in judge.section("race"))
         raise Fail(f"{args.name} is of the lab: ./run replay runs its suites" if also else
                    f"there is no suite '{args.name}'; there are: " + ", ".join(

@@ -26,7 +26,7 @@ NOT_KERNEL = ("tools", "Documentation", "MAINTAINERS")
 # The build id and the version must not tell one commit from another.
 REPRODUCIBLE = ["LOCALVERSION=", "KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_VERSION=1",
                 "KBUILD_BUILD_USER=lab", "KBUILD_BUILD_HOST=lab"]
-COMPILER = ["CC=ccache gcc", "HOSTCC=ccache gcc"]
+COMPILER = ["CC=" + os.path.join(ROOT, "scripts/cc"), "HOSTCC=ccache gcc"]
 ENV = {"CCACHE_DIR": os.path.join(OUT, "ccache"), "CCACHE_MAXSIZE": "3G"}
 
 

@@ -85,6 +85,30 @@ class Configuration(unittest.TestCase):
         self.assertEqual(self.key(), self.key(self.TREE.replace("b 2", "b 9")))
 
 
+class Compiler(unittest.TestCase):
+    """An object that ccache has is taken only if all that went into it is the same."""
+
+    def test_what_is_taken_in(self):
+        compiler = build.COMPILER[0].removeprefix("CC=")
+        with tempfile.TemporaryDirectory() as folder:
+            def compiled(text, name, macro):
+                with open(os.path.join(folder, "taken"), "w") as taken:
+                    taken.write(text)
+                stage.output([compiler, "-Wp,-MMD,o.d", "-D__KERNEL__", *macro, "-c", name,
+                              "-o", "o"], cwd=folder, env={"CCACHE_DIR": folder + "/ccache"})
+                with open(os.path.join(folder, "o"), "rb") as made:
+                    return made.read()
+
+            for name, line, *macro in (("piggy.S", '.incbin "taken"', "-D__ASSEMBLY__"),
+                                       ("header.c", '#include "taken"')):
+                with open(os.path.join(folder, name), "w") as source:
+                    source.write(line + "\n")
+                with self.subTest(name=name):
+                    first = compiled("int a = 1;\n", name, macro)
+                    self.assertTrue(first == compiled("int a = 1;\n", name, macro))
+                    self.assertFalse(first == compiled("int a = 2;\n", name, macro))
+
+
 class Expectations(unittest.TestCase):
     def verdict(self, results, expected):
         tally = judge.Tally()

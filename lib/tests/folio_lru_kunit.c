@@ -214,27 +214,6 @@ static int suite_init(struct kunit_suite *suite)
 	return ret;
 }
 
-static int case_init(struct kunit *test)
-{
-	const struct lru_param *param = test->param_value;
-	int ret;
-
-	if (param) {
-		if (param->lru_gen && !IS_ENABLED(CONFIG_LRU_GEN))
-			kunit_skip(test, "needs CONFIG_LRU_GEN");
-		ret = env_set_lru_gen(param->lru_gen);
-		if (ret)
-			return ret;
-	}
-	if (env.css) {
-		ret = env_write(env.cgroup, CGROUP_NAME "/cgroup.procs", "0");
-		if (ret)
-			return ret;
-	}
-	/* Its owner is this thread: what is charged to it goes to env.css */
-	return kunit_attach_mm();
-}
-
 /*
  * These tests are about warnings that fire once.  Let them fire once more, as
  * writing to clear_warn_once does, whatever a test before has hit.
@@ -293,6 +272,54 @@ static long lruvec_size(struct lruvec *lruvec, enum lru_list lru)
 	}
 #endif
 	return size;
+}
+
+/*
+ * A case has an mm, which goes with the thread of the case.  That may come
+ * later than the begin of the next case, and take folios off the lists.
+ */
+static bool lists_are_empty(void)
+{
+	struct mem_cgroup *memcg = mem_cgroup_from_css(env.css);
+	enum lru_list lru;
+	int nid;
+
+	for_each_online_node(nid)
+		for_each_lru(lru)
+			if (lruvec_size(mem_cgroup_lruvec(memcg, NODE_DATA(nid)), lru))
+				return false;
+	return true;
+}
+
+static void wait_for_case_before(void)
+{
+	int i;
+
+	lru_add_drain_all();
+	for (i = 0; env.css && !lists_are_empty() && i < 100; i++)
+		msleep(20);
+}
+
+static int case_init(struct kunit *test)
+{
+	const struct lru_param *param = test->param_value;
+	int ret;
+
+	if (param) {
+		if (param->lru_gen && !IS_ENABLED(CONFIG_LRU_GEN))
+			kunit_skip(test, "needs CONFIG_LRU_GEN");
+		ret = env_set_lru_gen(param->lru_gen);
+		if (ret)
+			return ret;
+	}
+	if (env.css) {
+		ret = env_write(env.cgroup, CGROUP_NAME "/cgroup.procs", "0");
+		if (ret)
+			return ret;
+	}
+	wait_for_case_before();
+	/* Its owner is this thread: what is charged to it goes to env.css */
+	return kunit_attach_mm();
 }
 
 static void read_state(const struct folio *folio, struct lru_state *state)

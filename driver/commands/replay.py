@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Replay an interleaving step by step, on a stock and a patched kernel, both with sync points.
+
+IDs name claims (all of them without any), FILE.sched is a schedule file: real system calls in
+the order that it says; LINE is a schedule as ./run explore or ./run mutants print it.  All events
+are drawn in out/replay.html.
+"""
+
+from driver.core.stage import Fail, say
+from driver.story import text
+from driver.suites import explorer, guards, scenarios, schedule_files
+from driver.suites.kunit import QEMU
+
+HELP = "a claim, a schedule file or a schedule, step by step; a picture of it"
+
+
+def what(name):
+    """An argument: a schedule file, a schedule, or the id of a claim."""
+    if schedule_files.is_file(name):
+        return schedule_files.ident(name)
+    return explorer.schedule(name) if "@" in name else scenarios.ident(name)
+
+
+def times(name):
+    if not name.isdecimal() or int(name) < 1:
+        raise Fail(f"--repeat {name}: a number is wanted, from 1 on")
+    return int(name)
+
+
+def arguments(parser):
+    parser.add_argument("what", nargs="*", type=what, metavar="ID | FILE.sched | LINE")
+    parser.add_argument("--list", action="store_true", help="the claims, and no more")
+    parser.add_argument("-v", "--verbose", action="store_true",
+                        help="print all events: which points were passed, and the folio there")
+    parser.add_argument("--repeat", type=times, metavar="N",
+                        help="each claim N times, which must be identical")
+    parser.add_argument("--on", choices=list(scenarios.KERNELS), help="a schedule file on one of "
+                        "the two kernels")
+    parser.add_argument("--mutant", type=guards.removed, default=[], metavar="NAME",
+                        help="a schedule on the patched kernel less a guard")
+
+
+def kind(args):
+    """What is to be replayed: file, schedule or claims; refuses what does not go together."""
+    files = [each for each in args.what if schedule_files.is_file(each)]
+    lines = [each for each in args.what if "@" in each and each not in files]
+    if files and (len(args.what) > 1 or args.repeat or args.mutant):
+        raise Fail("one schedule file at a time is replayed, and once: ./run replay FILE.sched")
+    if lines and (len(args.what) > 1 or args.repeat):
+        raise Fail("one schedule at a time is replayed, and once: ./run replay 'LINE'")
+    if args.mutant and not lines:
+        raise Fail("--mutant goes with a schedule: ./run replay --mutant NAME 'LINE'")
+    if args.on and not files:
+        raise Fail("--on goes with a schedule file: ./run replay --on stock FILE.sched")
+    return "file" if files else "schedule" if lines else "claims"
+
+
+def at_once(args):
+    kind(args)
+    if not args.list:
+        return False
+    for each, title in scenarios.titles().items():
+        say(f"{each:8} {title}")
+    return 0
+
+
+def run(context, args):
+    match kind(args):
+        case "file":
+            schedule_files.follow(context, args.what[0], [args.on] if args.on else
+                                  schedule_files.COLUMNS, args.verbose)
+        case "schedule":
+            explorer.follow(context, args.what[0], args.mutant, args.verbose)
+        case "claims":
+            columns = {column: scenarios.on(context, column, QEMU, args.what, args.repeat)
+                       for column in scenarios.KERNELS}
+            for which in args.what or scenarios.titles():
+                say(f"\n{scenarios.steps(columns, which)}")
+                if args.verbose:
+                    say(text.events({column: found[which] for column, found in columns.items()
+                                     if which in found}))
+            say(text.verdict_table(columns))
+            scenarios.write_page(context, columns)

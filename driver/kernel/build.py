@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Building kernels and selftests: one folder of objects for each architecture, incremental."""
+
+import filecmp
+import hashlib
+import os
+import re
+import shutil
+
+from driver.core.paths import CONFIG, OUT, ROOT, logfile, read, shown
+from driver.core.process import JOBS, output, run
+from driver.core.stage import Fail, stage
+
+X86_64, UML = "x86_64", "um"
+SYNC_POINTS = "mm/sync_point_debugfs.c"
+# {architecture: (fragment, what a kernel with sync points has in addition, image)}
+ARCHS = {X86_64: ("x86_64.config", "sync_points.config", "arch/x86/boot/bzImage"),
+         UML: ("uml.config", None, "linux")}
+SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point",
+             "folio_stress")
+BENCH = "folio_bench"       # judges nothing
+# What the KUnit suites ask for, in trees that have them.
+KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")
+# What a kernel image does not depend on.
+NOT_KERNEL = ("tools", "Documentation", "MAINTAINERS")
+# The build id and the version must not tell one commit from another.
+REPRODUCIBLE = ["LOCALVERSION=", "KBUILD_BUILD_TIMESTAMP=@0", "KBUILD_BUILD_VERSION=1",
+                "KBUILD_BUILD_USER=folio", "KBUILD_BUILD_HOST=folio"]
+# By name, not by path: else all would be compiled anew when the project's folder has moved.
+COMPILER = ["CC=folio-cc", "HOSTCC=ccache gcc"]
+ENV = {"PATH": f"{CONFIG}/bin:{os.environ['PATH']}",
+       "CCACHE_DIR": os.environ.get("CCACHE_DIR") or os.path.join(OUT, "ccache"),
+       "CCACHE_MAXSIZE": os.environ.get("CCACHE_MAXSIZE") or "3G", "CCACHE_NOHASHDIR": "1"}
+
+
+def fragment(name):
+    """The path of a file in driver/config/."""
+    return os.path.join(CONFIG, name if name.endswith(".config") else name + ".config")
+
+
+def fixtures(test):
+    """What the names of a selftest's results begin with, if it uses the kselftest harness."""
+    source = read(os.path.join(ROOT, "tools/testing/selftests/mm", test + ".c"))
+    return re.findall(r"^FIXTURE\((\w+)\)", source, re.M)
+
+
+def is_object(line):
+    return line.startswith("  ") and line.split(None, 1)[0] in ("CC", "AS", "AR", "LD", "HOSTCC")
+
+
+def make(base, objects, log, *args):
+    return run(["make", f"-j{JOBS}", f"O={objects}", *COMPILER, *REPRODUCIBLE, *args], log,
+               cwd=base.src, env=ENV, count=is_object, background=True)
+
+
+def options(arch):
+    return [f"ARCH={arch}"]
+
+
+def key(base, commit, fragments):
+    """What a kernel is made of."""
+    entries = [line for line in base.git("ls-tree", commit).splitlines()
+               if line.split("\t")[1] not in NOT_KERNEL]
+    inputs = [*entries, *map(read, fragments), output(["gcc", "--version"])]
+    return hashlib.sha1("\n".join(inputs).encode()).hexdigest()[:16]
+
+
+def keep(made, kept):
+    """Copy a file to where it is looked for: it is there as a whole, or not."""
+    os.makedirs(os.path.dirname(kept), exist_ok=True)
+    shutil.copy(made, kept + ".new")
+    os.rename(kept + ".new", kept)
+
+
+def config_key(base, fragments, args):
+    """What a configuration is made of, in the tree as it is checked out."""
+    made_of = [line for line in base.git("ls-tree", "-r", "HEAD").splitlines()
+               if re.search(r"\tscripts/|/configs/|Kconfig", line)]
+    made_of += [*map(read, fragments), *args, output(["gcc", "--version"])]
+    return hashlib.sha1("\n".join(made_of).encode()).hexdigest()[:16]
+
+
+def merge_config(base, log, objects, fragments, *args):
+    """tinyconfig and the fragments, nothing of which is to be lost; args are for make.
+
+    One that was made before is taken again, which is faster; and if it is the one that is there
+    the objects are not looked at for it.
+    """
+    config = os.path.join(objects, ".config")
+    kept = os.path.join(base.dir, "configs", config_key(base, fragments, args))
+    os.makedirs(objects, exist_ok=True)
+    if os.path.exists(kept):
+        if not (os.path.exists(config) and filecmp.cmp(kept, config, shallow=False)):
+            shutil.copyfile(kept, config)
+        return
+    make(base, objects, log, *args, "tinyconfig")
+    run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects, config, *fragments], log,
+        cwd=base.src)
+    make(base, objects, log, *args, "olddefconfig")
+    have = set(read(config).splitlines())
+    for name in fragments:
+        for line in read(name).splitlines():
+            if re.match(r"CONFIG_\w+=", line) and line not in have:
+                raise Fail(f"{line} of {shown(name)} does not end up in the configuration: a "
+                           "dependency is missing")
+    keep(config, kept)
+
+
+def fragments_of(base, arch, kunitconfigs=KUNITCONFIGS, more=()):
+    """Ours and more, and what the KUnit suites ask for if the tree has them."""
+    first, with_points, _ = ARCHS[arch]
+    found = [fragment(first), *more]
+    found += [path for name in kunitconfigs
+              if os.path.exists(path := os.path.join(base.src, name))]
+    if (with_points and kunitconfigs == KUNITCONFIGS
+            and os.path.exists(os.path.join(base.src, SYNC_POINTS))):
+        found.append(fragment(with_points))
+    return found
+
+
+def configure(base, arch, log, objects, kunitconfigs=KUNITCONFIGS, more=()):
+    merge_config(base, log, objects, fragments_of(base, arch, kunitconfigs, more), *options(arch))
+
+
+def kernel(base, commit, name, arch=X86_64, more=(), folder=None):
+    """The image of commit, built if there is none yet; with more fragments in another folder."""
+    ours = [fragment(each) for each in ARCHS[arch][:2] if each]
+    objects, made = base.objects(folder or arch), ARCHS[arch][2]
+    image = os.path.join(base.dir, "images", f"{arch}-{key(base, commit, [*ours, *more])}",
+                         os.path.basename(made))
+    if os.path.exists(image):
+        return image
+    with base.tree, stage(f"build {name}" + ", UML" * (arch == UML)):
+        base.checkout(commit)
+        configure(base, arch, f"config-{arch}-{name}.log", objects, more=more)
+        make(base, objects, f"build-{arch}-{name}.log", *options(arch), os.path.basename(made))
+        keep(os.path.join(objects, made), image)
+    return image
+
+
+def uapi(base):
+    """The kernel's headers for user space; return the folder of objects that has them."""
+    headers = base.objects("headers")
+    make(base, headers, "headers.log", "headers")
+    return headers
+
+
+def selftests(base, commit):
+    """Build the selftests, static, by their own Makefile; return their folder."""
+    trees = base.git("rev-parse", f"{commit}:tools/testing/selftests", f"{commit}:include")
+    tests = os.path.join(base.dir, "selftests")
+    made_of = os.path.join(base.dir, "selftests.made-of")
+    if os.path.exists(made_of) and read(made_of) == trees:
+        return tests
+    with base.tree, stage("build selftests"):
+        base.checkout(commit)
+        headers = uapi(base)
+        os.makedirs(tests, exist_ok=True)
+        folder = os.path.join(base.src, "tools/testing/selftests/mm")
+        binaries = [os.path.join(tests, test) for test in (*SELFTESTS, BENCH)]
+        for binary in binaries:
+            if os.path.exists(binary):
+                os.unlink(binary)
+        run(["make", f"-j{JOBS}", "-C", folder, f"OUTPUT={tests}",
+             "EXTRA_CFLAGS=-static -Werror",
+             f"KHDR_INCLUDES=-isystem {headers}/usr/include", *binaries], "selftests.log",
+            env=ENV, background=True)
+        for binary in binaries:
+            if not os.path.exists(binary):
+                raise Fail(f"the selftest binary {os.path.basename(binary)} was not built: "
+                           f"see {shown(logfile('selftests.log'))}")
+        shutil.copy(os.path.join(folder, "run_vmtests.sh"), tests)
+        shutil.rmtree(os.path.join(tests, "schedules"), ignore_errors=True)
+        shutil.copytree(os.path.join(folder, "schedules"), os.path.join(tests, "schedules"))
+        with open(made_of, "w") as out:
+            out.write(trees)
+    return tests
+
+
+def schedule_checker(base):
+    """folio_sched for this machine: to look for mistakes in a schedule file takes no kernel."""
+    program = os.path.join(base.dir, "check-schedule")
+    sources = [os.path.join(ROOT, path) for path in
+               ("tools/testing/selftests/mm/folio_sched.c", "include/linux/mm_sync_point_defs.h")]
+    if os.path.exists(program) and all(os.stat(source).st_mtime < os.stat(program).st_mtime
+                                       for source in sources):
+        return program
+    with base.tree:
+        headers = base.objects("headers")
+        if not os.path.isdir(os.path.join(headers, "usr/include")):
+            base.checkout(base.commit)
+            uapi(base)
+        folder = os.path.join(base.src, "tools/testing/selftests")
+        if not os.path.exists(os.path.join(folder, "mm/vm_util.c")):
+            base.checkout(base.commit)
+        run(["gcc", "-O1", "-D_GNU_SOURCE=", f"-I{folder}", f"-I{folder}/mm",
+             "-isystem", f"{headers}/usr/include", "-o", program + ".new", sources[0],
+             f"{folder}/mm/vm_util.c", "-lpthread"], "check-schedule.log")
+    os.rename(program + ".new", program)
+    return program

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Schedule files: real system calls, step by step, on kernels with sync points."""
+
+import os
+import re
+import subprocess
+
+from driver.core import expected
+from driver.core.paths import logfile, read
+from driver.core.stage import Fail, say, stage
+from driver.kernel import build, qemu
+from driver.story import model, text
+from driver.suites import scenarios, selftests
+from driver.suites.kunit import QEMU
+
+TEST = "folio_sched"
+FOLDER = "schedules"            # of those that are shipped
+CATEGORY = "sync_point"         # of run_vmtests.sh
+NEEDED = "CONFIG_MM_SYNC_POINTS_DEBUGFS"     # says a test that skips
+COLUMNS = list(scenarios.KERNELS)
+# The tests that there are, and what each takes.
+INTERFACE = "mm_sync_point"     # tests the files in debugfs
+ARGUMENTS = {TEST: f"{FOLDER}/*.sched", INTERFACE: ""}
+
+
+def is_file(argument):
+    return argument.endswith(".sched")
+
+
+def ident(path):
+    """A schedule file, as an argument of ./run replay."""
+    if not os.path.isfile(path):
+        raise Fail(f"there is no schedule file {path}")
+    if not re.fullmatch(r"[\w.-]+", os.path.basename(path)):
+        raise Fail(f"{path}: name the file with letters, digits, '_', '-' and '.'")
+    return path
+
+
+def checker(context):
+    """What looks for mistakes: built at once, or, of an older kernel's, with the selftests."""
+    base = context.base
+    if base.newest and not base.foreign:
+        return build.schedule_checker(base)
+    return os.path.join(build.selftests(base, context.commit["all"]), TEST)
+
+
+def check(program, path):
+    """Say what is wrong in a schedule file before anything is composed or built for it."""
+    said = subprocess.run([program, "-c", path], capture_output=True, text=True)
+    if said.returncode:
+        raise Fail((said.stderr or said.stdout).strip().removeprefix("Bail out! "))
+
+
+def stories(printed):
+    """{id: Scenario} of what folio_sched printed, by itself or under run_vmtests.sh."""
+    return model.parse(re.sub(r"^(?:# )+", "", printed, flags=re.M))
+
+
+def boot(context, initrd, column, append, rerun, log):
+    """Boot a kernel with sync points for the selftests that need one; return their results,
+    reasons of skips, and stories."""
+    image = scenarios.image(context, column, QEMU)
+    results, reasons = selftests.boot(context, image, initrd, log, f"kunit.enable=0 {append}",
+                                      rerun=rerun)
+    return results, reasons, stories(read(logfile(f"{log}.tap")))
+
+
+def judge(context, where, results, want, told, rerun, reasons=None):
+    """Count results and stories: each run that has a result must have told what happened."""
+    context.tally.add(where, results, want, rerun, reasons)
+    for name, verdict in results.items():
+        if name.count(".") == 3 and verdict != "skip":
+            story = told.get(name)
+            context.tally.check(story and story.runs, f"{where}: {name} told no story as a whole",
+                                rerun)
+
+
+def on(context, column, test=""):
+    """The selftests that need sync points, all by run_vmtests.sh or one by itself."""
+    log = f"schedules-{column}{context.base.suffix}"
+    rerun = f"./run selftest {test or TEST} {column}"
+    append = f"guest.test={test} guest.args={ARGUMENTS[test]}" if test else \
+             f"guest.category={CATEGORY}"
+    results, reasons, told = boot(context, selftests.initramfs(context), column, append, rerun, log)
+    want = expected.load("schedule_files", context.base.release)[column]
+    if test:        # run_vmtests.sh, which judges a test as a whole, is left out
+        want = {name: verdict for name, verdict in want.items() if "." in name
+                and name.startswith("mm_sync.") == (test != TEST)}
+    judge(context, f"system calls on {column}", results, want, told, rerun, reasons)
+    return log
+
+
+def without_points(context):
+    """On a kernel without sync points, they skip, and say what it takes."""
+    log = "schedules-without-points"
+    results, reasons = selftests.boot(context, selftests.image(context, selftests.PATCHED),
+                                      selftests.initramfs(context), log,
+                                      f"kunit.enable=0 guest.category={CATEGORY}")
+    printed = read(logfile(f"{log}.tap"))
+    for test in expected.load("schedule_files")["patched"]:
+        if test.startswith("mm_sync.") or test == TEST:
+            said = reasons.get(test) if test != TEST else printed
+            context.tally.check(results.get(test) == "skip" and said and NEEDED in said,
+                                f"{test} without sync points: {results.get(test)}: "
+                                f"{reasons.get(test)}; it is to skip, and name {NEEDED}")
+
+
+def shipped(path):
+    return os.path.basename(os.path.dirname(os.path.abspath(path))) == FOLDER
+
+
+def follow(context, path, columns, verbose=False):
+    """Run one schedule file, and draw it; verbose: print all events."""
+    check(checker(context), path)
+    tests = build.selftests(context.base, context.commit["all"])
+    initrd = qemu.initramfs(context.base, tests, more=[path], name="initramfs-schedule")
+    known, told, unlike = expected.load("schedule_files", context.base.release), {}, set()
+    name = os.path.basename(path)
+    for column in columns:
+        rerun = f"./run replay --on {column} {path}"
+        results, reasons, told[column] = boot(
+            context, initrd, column, f"guest.test={TEST} guest.args={name}", rerun,
+            f"schedule-{column}")
+        want = {each: "skip" if each in reasons else "pass" for each in results}
+        if shipped(path):       # some are to fail on stock
+            want = {each: known[column].get(each, want[each]) for each in want}
+        judge(context, f"{name} on {column}", results, want, told[column], rerun, reasons)
+        unlike |= {each for each in results if results[each] != want[each]}
+        ran = any(verdict != "skip" for verdict in results.values())
+        context.tally.check(ran, f"{name} on {column}: each run is skipped: "
+                            + "; ".join(dict.fromkeys(reasons.values())), rerun)
+    draw(context, told, unlike, path, verbose)
+
+
+def draw(context, told, first, path, verbose=False):
+    """The steps of a few runs, those that went wrong first, and all of them as a page."""
+    ran = [each for each in model.scenario_ids(told)
+           if any(each in column and column[each].runs for column in told.values())]
+    shown, seen = [each for each in ran if each in first], set()
+    for each in ran:            # one of each permutation
+        if each.split(".")[1] not in seen and each not in shown:
+            shown.append(each)
+        seen.add(each.split(".")[1])
+    for each in shown:
+        runs = {column: those[each] for column, those in told.items() if each in those}
+        say(f"\n{each}. {model.title(each, told)}\n{text.step_table(runs)}"
+            + (text.events(runs) if verbose else ""))
+    say(text.verdict_table(told))
+    scenarios.write_page(context, told, f"{os.path.basename(path)}: system calls on a schedule")
+
+
+# Mistakes in a schedule file: what is written in place of a good line, and what is said.
+GOOD = """title A test
+files tmpfs
+setup
+\tfile f 8
+\tmap m f
+\ttest f 4
+session one
+\tcut: truncate f 2
+permutation all
+\tone@FIND_GET_ENTRY_LOADED lru=1
+"""
+MISTAKES = (
+    ("files tmpfs", "files tmpfs xfs", "2: expected tmpfs, ext4 or ramfs, found 'xfs'"),
+    ("files tmpfs", "files", "2: expected tmpfs, ext4 or ramfs, found the end of the line"),
+    ("files tmpfs", "folios huge", "2: expected small or large, found 'huge'"),
+    ("title A test\n", "", "9: expected a title before the end of the file"),
+    ("setup\n", "", "3: expected title, files, folios, setup, session or permutation, found"),
+    ("file f 8", "file f", "4: expected file NAME PAGES, found the end of the line"),
+    ("file f 8", "file f 8x", "4: expected file NAME PAGES, not above 1024, found '8x'"),
+    ("file f 8", "file f 8 9", "4: expected the end of the line, found '9'"),
+    ("file f 8", "file f* 8", "4: expected a name (letters, digits, '-', '_'), found 'f*'"),
+    ("map m f", "map m g", "5: expected map NAME FILE, and 'g' is no file"),
+    ("map m f", "map f f", "5: there is a 'f' already"),
+    ("test f 4", "test f 8", "6: expected test FILE PAGE, not above 7, found '8'"),
+    ("\ttest f 4\n", "", "9: expected test FILE PAGE under 'setup' before the end"),
+    ("cut: truncate f 2", "truncate f 2", "8: expected STEP: COMMAND, found 'truncate'"),
+    ("cut: truncate f 2", "cut: chop f 2", "8: expected a command (read, pageout,"),
+    ("cut: truncate f 2", "cut: truncate m 2", "8: expected truncate FILE PAGES, and 'm' is no"),
+    ("cut: truncate f 2", "cut: truncate g 2", "8: expected truncate FILE PAGES, and 'g' is not"),
+    ("cut: truncate f 2", "cut: truncate f 2 =", "8: expected a result after '='"),
+    ("\tcut: truncate f 2\n", "", "9: expected a step in the session 'one' before the end"),
+    ("one@FIND", "two@FIND", "10: expected a session, and there is none with the name 'two'"),
+    ("FIND_GET_ENTRY_LOADED", "FIND_GET_ENTRY_LODAED",
+     "10: there is no sync point 'FIND_GET_ENTRY_LODAED'; the nearest are FIND_GET_ENTRY_LOADED,"),
+    ("one@FIND_GET_ENTRY_LOADED", "one.snip", "10: expected a step of the session 'one'"),
+    ("lru=1", "lru=yes", "10: expected lru, not above 100000, found 'yes'"),
+    ("lru=1", "lur=1", "10: expected refs=, mapcount=, lru=, locked=, cached=, claimed, found lur"),
+    ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT", "10: expected SESSION@WAIT for LOCK"),
+    ("one@FIND_GET_ENTRY_LOADED lru=1", "never one", "10: expected never SESSION@POINT"),
+    ("\tone@FIND_GET_ENTRY_LOADED lru=1", "[ext4 one", "10: expected a ']'"),
+    ("A test\n", "A test\n\x01", "2: expected text, found a character with the code 1"),
+)
+
+
+def mistakes(context):
+    """A mistake in a schedule file is named with file, line, and what was expected."""
+    program = checker(context)
+    path = os.path.join(context.base.dir, "mistake.sched")
+    with stage("mistakes in a schedule file") as this:
+        for old, new, said in (("", "", None), *MISTAKES):
+            with open(path, "w") as out:
+                out.write(GOOD.replace(old, new, 1) if old else GOOD)
+            try:
+                check(program, path)
+                told = None
+            except Fail as failure:
+                told = str(failure)
+            context.tally.check(
+                told is None if said is None else told and told.startswith(f"{path}:{said}"),
+                f"a schedule file with {new!r} for {old!r}: {told}, not {said}")
+        this.note = f"{len(MISTAKES)} mistakes"
+    os.unlink(path)

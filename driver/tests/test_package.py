@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The package: layers that import just those below them, without circles."""
+
+import ast
+import importlib
+import os
+import sys
+import unittest
+
+from driver import cli
+from driver.core.paths import DRIVER, ROOT, read
+
+# {layer: what its modules may import}
+LAYERS = {"core": {"core"}, "kernel": {"core", "kernel"}, "story": {"core", "story"},
+          "suites": {"core", "kernel", "story", "suites"},
+          "commands": {"core", "kernel", "story", "suites", "commands"},
+          "cli": {"core", "kernel"}, "__main__": {"cli"}, "": set(),
+          "tests": {"core", "kernel", "story", "suites", "commands", "cli", "tests"}}
+
+
+def modules():
+    """{name: syntax tree} of all that there are."""
+    found = {}
+    for folder, _, files in os.walk(DRIVER):
+        for file in files:
+            if file.endswith(".py"):
+                path = os.path.relpath(os.path.join(folder, file), ROOT)
+                name = path.removesuffix(".py").replace(os.sep, ".").removesuffix(".__init__")
+                found[name] = ast.parse(read(os.path.join(ROOT, path)))
+    return found
+
+
+MODULES = modules()
+
+
+def at_import(tree):
+    """The nodes that are run when a module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield node
+            yield from at_import(node)
+
+
+def imported(nodes):
+    """The modules of driver that are imported."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.split(".")[0] == "driver")
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "driver":
+            for each in node.names:
+                name = f"{node.module}.{each.name}"
+                yield name if name in MODULES else node.module
+
+
+def layer(name):
+    return (name.split(".") + [""])[1]
+
+
+class Layers(unittest.TestCase):
+    def test_all_are_looked_at(self):
+        self.assertGreater(len(MODULES), 60)
+        self.assertEqual({layer(name) for name in MODULES}, LAYERS.keys())
+        self.assertIn("driver.core.paths", set(imported(ast.walk(MODULES["driver.core.tally"])))
+                      | set(imported(ast.walk(MODULES["driver.core.stage"])))
+                      | set(imported(ast.walk(MODULES["driver.core.process"]))))
+
+    def test_layers(self):
+        for name, tree in MODULES.items():
+            for other in imported(ast.walk(tree)):
+                self.assertIn(layer(other), LAYERS[layer(name)], f"{name} imports {other}")
+
+    def test_nothing_relative(self):
+        for name, tree in MODULES.items():
+            for node in ast.walk(tree):
+                self.assertFalse(isinstance(node, ast.ImportFrom) and node.level, name)
+
+    def test_what_is_imported_is_there(self):
+        for name, tree in MODULES.items():
+            for other in imported(ast.walk(tree)):
+                self.assertIn(other, MODULES, name)
+
+    def test_who_imports_commands(self):
+        for name, tree in MODULES.items():
+            if layer(name) != "tests" and name not in ("driver.cli", "driver.commands.test"):
+                self.assertNotIn("commands", map(layer, imported(ast.walk(tree))), name)
+
+    def test_no_circle(self):
+        graph = {name: set(imported(at_import(tree))) for name, tree in MODULES.items()}
+        done = set()
+
+        def visit(name, way):
+            self.assertNotIn(name, way, f"a circle: {' -> '.join([*way, name])}")
+            if name not in done:
+                for other in sorted(graph[name]):
+                    visit(other, [*way, name])
+                done.add(name)
+        for name in sorted(graph):
+            visit(name, [])
+        self.assertEqual(done, set(MODULES))
+
+    def test_a_circle_would_be_found(self):
+        """Imports within a function make none; those within a class or an if do."""
+        found = [set(imported(at_import(ast.parse(text)))) for text in (
+            "def f():\n from driver.core import tap", "if 1:\n from driver.core import tap",
+            "class A:\n import driver.core.tap", "from driver.core.tap import lines")]
+        self.assertEqual(found, [set(), *[{"driver.core.tap"}] * 3])
+
+
+class Modules(unittest.TestCase):
+    def test_each_says_what_it_is(self):
+        for name, tree in MODULES.items():
+            text = ast.get_docstring(tree)
+            self.assertTrue(text, name)
+            self.assertRegex(text.splitlines()[0], r"[.:]$", name)
+
+    def test_license(self):
+        for folder, _, files in os.walk(DRIVER):
+            for file in files:
+                if file.endswith((".py", ".toml")):
+                    text = read(os.path.join(folder, file))
+                    self.assertTrue(
+                        text.startswith("# SPDX-License-Identifier: GPL-2.0-only\n"), file)
+
+    def test_none_is_called_like_one_of_python(self):
+        for name in MODULES:
+            self.assertNotIn(name.rpartition(".")[2], sys.stdlib_module_names - {"__main__"}, name)
+
+    def test_commands(self):
+        names = {name.rpartition(".")[2] for name in MODULES
+                 if name.startswith("driver.commands.")}
+        self.assertEqual(names, {*cli.COMMANDS, "main"})
+        self.assertEqual(len(cli.COMMANDS), len(set(cli.COMMANDS)))
+        for name in names:
+            module = importlib.import_module(f"driver.commands.{name}")
+            self.assertTrue(module.__doc__ and module.HELP, name)
+            for function in (module.arguments, module.run):
+                self.assertTrue(callable(function), name)
+
+    def test_tests(self):
+        """A module of tests is called so, and has one; what they share is not."""
+        for name, tree in MODULES.items():
+            if layer(name) == "tests":
+                tests = [node.name for node in ast.walk(tree)
+                         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+                self.assertEqual(bool(tests), name.rpartition(".")[2].startswith("test_"), name)

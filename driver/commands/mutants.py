@@ -21,7 +21,7 @@ def arguments(parser):
 def with_all():
     """The step that the explorer's mutants are compared with."""
     return Step(WITH_ALL, "the explorer, with all guards", 0.5, guards.with_all,
-                lambda context: guards.explorer.image_of(context, "patched"),
+                lambda context: guards.explorer.image_of(context, "patched"), lane="um",
                 rerun="./run mutants")
 
 
@@ -37,6 +37,7 @@ def step(guard, known, verbose=False):
             guards.explored_guard(context, guard, known)
     return Step(guard.name, f"without {guard.removes}", 0.3, work,
                 lambda context: guards.prepare(context, guard, known),
+                lane="um" if guard.where == "uml" else "x86_64",
                 needs=(WITH_ALL,) if guard.explored else (), rerun=f"./run mutants {guard.name}")
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A run as a list of steps, in lanes.
 
-One lane has the kernel tree: it builds, step by step, what the steps run.  The others run that.
-So the next kernels are built while guests are up, and all CPUs are at work.
+A lane that has a kernel tree builds, step by step, what the steps run; there is one for x86_64
+and one for UML.  Others run that.  So the next kernels are built while guests are up, and all
+CPUs are at work.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ class Step:
 
     minutes: what it usually takes, from nothing on 2 cores, with what it prepares.
     prepare: builds what it runs.  tree: all of it needs the kernel tree.
+    lane: whose tree that is: steps of two lanes are prepared at the same time.
     alone: no other step may run beside it, though something may be built.
     needs: the steps that leave something for it.
     unfit: says of a context why it can't be done there, if so.
@@ -42,6 +44,7 @@ class Step:
     work: Callable
     prepare: Callable | None = None
     tree: bool = False
+    lane: str = "x86_64"
     alone: bool = False
     needs: tuple = ()
     unfit: Callable | None = None
@@ -105,7 +108,7 @@ class Runner:
         assert len(names) == len(set(names)), f"two steps have one name: {sorted(names)}"
         self.tallies = {step.name: Tally(step.rerun or f"./run test {step.name}",
                                          context.tally.before) for step in steps}
-        self.guests = iter([step for step in steps if not step.tree])
+        self.guests = [step for step in steps if not step.tree]
         self.next, self.room, self.crash = threading.Lock(), Room(), None
         self.prepared = {step.name: threading.Event() for step in steps}
         self.done = {step.name: threading.Event() for step in steps}
@@ -146,8 +149,8 @@ class Runner:
         return (step.unfit and step.unfit(self.context)) or (
             "it is late for CI" if late(step.minutes) else "")
 
-    def tree_lane(self):
-        for step in self.steps:
+    def tree_lane(self, lane):
+        for step in [step for step in self.steps if step.lane == lane]:
             if step.tree:
                 if self.begin(step):
                     self.attempt(step, step.work)
@@ -156,22 +159,32 @@ class Runner:
                 self.attempt(step, step.prepare)
             self.prepared[step.name].set()
 
+    def next_guest(self):
+        """The first step that can be run now."""
+        with self.next:
+            for step in self.guests:
+                if self.prepared[step.name].is_set() and all(
+                        self.done[name].is_set() for name in step.needs if name in self.done):
+                    self.guests.remove(step)
+                    return step
+        return None
+
     def guest_lane(self):
-        while True:
-            with self.next:
-                step = next(self.guests, None)
+        while self.guests:
+            step = self.next_guest()
             if not step:
-                return
-            self.wait(self.prepared[step.name])
+                if self.ended.wait(0.1):
+                    raise Ended
+                continue
             # What could not be prepared has failed already
             if step.name not in self.trouble and self.begin(step):
                 with self.room.enter(step.alone):
                     self.attempt(step, step.work)
             self.done[step.name].set()
 
-    def lane(self, function):
+    def lane(self, function, *args):
         try:
-            function()
+            function(*args)
         except (Ended, Over):
             pass
         except BaseException as crash:      # to be raised where it is seen
@@ -180,8 +193,10 @@ class Runner:
             kill_all()
 
     def run(self):
-        lanes = [threading.Thread(target=self.lane, args=(function,), daemon=True)
-                 for function in [self.tree_lane, *[self.guest_lane] * GUESTS]]
+        trees = dict.fromkeys(step.lane for step in self.steps)
+        lanes = [threading.Thread(target=self.lane, args=work, daemon=True)
+                 for work in [*((self.tree_lane, lane) for lane in trees),
+                              *[(self.guest_lane,)] * GUESTS]]
         try:
             for lane in lanes:
                 lane.start()

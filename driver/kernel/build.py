@@ -124,6 +124,8 @@ def configure(base, arch, log, objects, kunitconfigs=KUNITCONFIGS, more=()):
 
 def kernel(base, commit, name, arch=X86_64, more=(), folder=None):
     """The image of commit, built if there is none yet; with more fragments in another folder."""
+    if arch == UML:
+        base = base.for_uml()
     ours = [fragment(each) for each in ARCHS[arch][:2] if each]
     objects, made = base.objects(folder or arch), ARCHS[arch][2]
     image = os.path.join(base.dir, "images", f"{arch}-{key(base, commit, [*ours, *more])}",

@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import tempfile
 
 from driver.core.paths import ROOT, read
@@ -86,13 +85,13 @@ def without_lines(mail):
     return re.sub(r"^@@ .* @@.*$|^index [0-9a-f]+\.\.[0-9a-f]+", "", mail, flags=re.M)
 
 
-def write(base, series, folder):
-    """Write the mails of a series; return the names of those that changed."""
-    fresh = composed(base, series)
+def write(fresh, folder):
+    """Write the mails of a series; return the paths of those that changed."""
     old = {file: read(os.path.join(folder, file)) for file in
            (os.listdir(folder) if os.path.isdir(folder) else ()) if file != "base"}
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
+    for file in old.keys() - fresh.keys():
+        os.unlink(os.path.join(folder, file))
+    os.makedirs(folder, exist_ok=True)
     for file, text in fresh.items():
         with open(os.path.join(folder, file), "w") as mail:
             mail.write(text)
@@ -102,10 +101,10 @@ def write(base, series, folder):
 
 def write_all(base, on_demand):
     """Recompose patches/, and those on demand into a folder; return the paths that changed."""
-    changed = []
-    for series in SERIES:
+    fresh, changed = {series: composed(base, series) for series in SERIES}, []
+    for series, texts in fresh.items():
         made = (series, base.release) in ON_DEMAND
-        changed += write(base, series, os.path.join(on_demand, name(series, base.release))
+        changed += write(texts, os.path.join(on_demand, name(series, base.release))
                          if made else folder_of(series, base.release))
     with open(os.path.join(folder_of(MM, base.release), "base"), "w") as out:
         out.write(base.version + "\n")

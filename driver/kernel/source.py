@@ -40,6 +40,9 @@ GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
            "GIT_COMMITTER_DATE": "2026-11-22T12:00:00+0000"}
 
 
+worktrees = threading.Lock()
+
+
 @dataclass
 class Base:
     """One base: a source repository, and what is built of it."""
@@ -53,6 +56,7 @@ class Base:
         self.src = os.path.join(self.dir, "linux")
         # Who checks a commit out, and builds it, holds this.
         self.tree = threading.RLock()
+        self.uml = None
 
     @property
     def foreign(self):
@@ -83,19 +87,41 @@ class Base:
     def commit(self):
         return self.git("rev-parse", "base^{commit}")
 
+    @functools.cached_property
+    def gitdir(self):
+        return os.path.join(self.src, self.git("rev-parse", "--git-dir"))
+
+    def for_uml(self):
+        """The same base with a worktree of its own: UML is built beside x86_64."""
+        with worktrees:
+            if self.uml is None:
+                self.uml = self.other_worktree("linux-um")
+            return self.uml
+
+    def other_worktree(self, name):
+        other = Base(self.ident, self.version, self.origin, self.release)
+        other.src = os.path.join(self.dir, name)
+        if not os.path.isdir(other.src):
+            self.git("worktree", "prune")
+            self.git("worktree", "add", "--quiet", "--detach", "--no-checkout", other.src,
+                     self.commit)
+        # The two know each other by absolute paths: the project's folder may have moved
+        self.git("worktree", "repair", other.src)
+        return other
+
     def checkout(self, commit):
         """Put the tree at commit; only files that differ are touched."""
-        lock = os.path.join(self.src, ".git", "index.lock")
+        lock = os.path.join(self.gitdir, "index.lock")
         if os.path.exists(lock):        # a run was killed; out/.lock says none is active
             os.unlink(lock)
-        shutil.rmtree(os.path.join(self.src, ".git", "rebase-apply"), ignore_errors=True)
+        shutil.rmtree(os.path.join(self.gitdir, "rebase-apply"), ignore_errors=True)
         self.same_times()
         self.git("checkout", "--quiet", "--force", "--detach", commit)
         self.git("clean", "--quiet", "-fd")
 
     def same_times(self):
         """If the tree was copied, look at the files, or git takes all of them for changed."""
-        known, here = os.path.join(self.src, ".git", "inode"), str(os.stat(self.src).st_ino)
+        known, here = os.path.join(self.gitdir, "inode"), str(os.stat(self.src).st_ino)
         before = paths.read(known) if os.path.exists(known) else here
         if before != here:
             output(["git", "-C", self.src, "status", "--porcelain", "-uno"], env=GIT_ENV)
@@ -147,7 +173,7 @@ def check_disk():
 def init_repository(tree):
     """An empty repository, which ignores the folders of objects."""
     for cmd in (["init", "--quiet"], ["config", "core.abbrev", "12"], ["config", "gc.auto", "0"],
-                ["config", "core.autocrlf", "false"]):
+                ["config", "core.autocrlf", "false"], ["config", "feature.manyFiles", "true"]):
         output(["git", "-C", tree, *cmd], env=GIT_ENV)
     with open(os.path.join(tree, ".git/info/exclude"), "a") as out:
         out.write(f"/{OBJECTS}*/\n")

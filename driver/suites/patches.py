@@ -111,8 +111,7 @@ def git_am(context, modes=((), ("-3",))):
                 if not files:
                     raise Fail(f"patches/{mails.name(series, base.release)} holds no mail: make "
                                "them with ./run series")
-                for file in files:
-                    apply(base, mode, file)
+                apply(base, mode, files)
                 count += len(files)
             same = base.git("rev-parse", "HEAD^{tree}") == base.git("rev-parse", tip + "^{tree}")
             context.tally.check(same, "the tree after git am is not overlay plus edits",
@@ -120,14 +119,17 @@ def git_am(context, modes=((), ("-3",))):
             this.note = f"{count} mails"
 
 
-def apply(base, mode, file):
-    """git am one mail."""
+def apply(base, mode, files):
+    """git am some mails."""
     try:
-        base.git("am", "--quiet", *mode, file)
+        base.git("am", "--quiet", *mode, *files)
     except Fail as failure:
-        if os.path.isdir(os.path.join(base.src, ".git/rebase-apply")):
+        applying = os.path.join(base.gitdir, "rebase-apply")
+        at = 0
+        if os.path.isdir(applying):
+            at = int(read(os.path.join(applying, "next"))) - 1
             base.git("am", "--abort")
-        raise Fail(f"git am stopped at {os.path.relpath(file, ROOT)} on Linux {base.version}: "
+        raise Fail(f"git am stopped at {os.path.relpath(files[at], ROOT)} on Linux {base.version}: "
                    + str(failure).split("error: ", 1)[-1].splitlines()[0]
                    + " (rebase in ./run tree, then ./run series --import)") from None
 

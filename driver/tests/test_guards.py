@@ -63,7 +63,8 @@ class Table(unittest.TestCase):
 
     def guard(self, name, redundant=""):
         return SimpleNamespace(name=name, redundant=redundant, removes=f"the guard {name}",
-                               why="it looks again", explored=True, fails=[], sets=[])
+                               why="it looks again", explored=True, fails=[], sets=[],
+                               where="uml")
 
     def judged(self, rows, *chosen):
         """The failures of guards, one after the other, that come to these rows."""

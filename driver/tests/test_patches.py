@@ -86,17 +86,19 @@ class Am(unittest.TestCase):
     def test_one_that_does_not_apply(self):
         with tempfile.TemporaryDirectory() as src:
             os.makedirs(os.path.join(src, ".git/rebase-apply"))
+            with open(os.path.join(src, ".git/rebase-apply/next"), "w") as out:
+                out.write("2\n")
             calls = []
 
             def git(*args):
                 calls.append(args)
                 if "--abort" not in args:
                     raise Fail("git am exited 1: error: patch failed: mm/vmscan.c:12\nmore")
-            base = counted(src=src).base
+            base = counted(src=src, gitdir=os.path.join(src, ".git")).base
             base.git = git
             with self.assertRaisesRegex(Fail, r"^git am stopped at .*/x\.patch on Linux 7\.3\.4: "
                                               r"patch failed: mm/vmscan\.c:12 \(rebase in"):
-                patches.apply(base, ("-3",), os.path.join(src, "x.patch"))
+                patches.apply(base, ("-3",), [os.path.join(src, f"{name}.patch") for name in "wxy"])
         self.assertEqual(calls[-1], ("am", "--abort"))
 
     def test_no_mails(self):

@@ -296,7 +296,7 @@ static void wait_for_case_before(void)
 	int i;
 
 	lru_add_drain_all();
-	for (i = 0; env.css && !lists_are_empty() && i < 100; i++)
+	for (i = 0; env.css && !lists_are_empty() && i < 25; i++)
 		msleep(20);
 }
 

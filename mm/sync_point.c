@@ -67,13 +67,9 @@ static const struct {
 };
 
 static const char * const locks[] = {
-	[MM_SYNC_PTL] = "PTL",
-	[MM_SYNC_FOLIO_LOCK] = "folio lock",
-	[MM_SYNC_I_RWSEM] = "i_rwsem",
-	[MM_SYNC_INVALIDATE_LOCK] = "invalidate_lock",
-	[MM_SYNC_I_MMAP_RWSEM] = "i_mmap_rwsem",
-	[MM_SYNC_MMAP_LOCK] = "mmap_lock",
-	[MM_SYNC_RWSEM] = "some rw_semaphore",
+#define MM_SYNC_LOCK(NAME, WORDS) WORDS,
+#include <linux/mm_sync_point_defs.h>
+#undef MM_SYNC_LOCK
 };
 
 /**
@@ -157,6 +153,7 @@ static void fail(struct mm_sync_run *run, int err, unsigned int actor)
 	run->err = err;
 	run->err_step = run->step;
 	run->err_actor = actor;
+	run->err_lock = run->actors[actor].wait.type;
 	/* The rest of the schedule is void: the actors end one by one */
 	run->step = run->nr_steps;
 }

@@ -433,7 +433,10 @@ static int state_show(struct seq_file *seq, void *data)
 	seq_puts(seq, run->left == run->nr_actors ? "over\n" :
 		      run->open ? "given up\n" : run->started ? "running\n" : "armed\n");
 	seq_printf(seq, "step %u of %u\n", run->err ? run->err_step : run->step, run->nr_steps);
-	if (run->err)
+	if (run->err == -EDEADLK)
+		seq_printf(seq, "error %d actor %u lock %s\n", run->err, run->err_actor,
+			   mm_sync_lock_name(run->err_lock));
+	else if (run->err)
 		seq_printf(seq, "error %d actor %u\n", run->err, run->err_actor);
 	for (int i = 0; i < run->nr_actors; i++)
 		show_actor(seq, run, i);

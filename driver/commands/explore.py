@@ -2,7 +2,8 @@
 """Run all interleavings of some actors on one folio, each checked, on stock and patched kernels.
 
 SPEC is a letter for each actor, and how they act: FTM, FTM/before.  A large set can be cut into
-shards, which any number of machines can run: see README.
+shards, which any number of machines can run: see README.  How much time is left is estimated as if
+what follows each choice were as large as what follows its siblings.
 """
 
 import sys

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from driver.core.stage import Fail
 
 LINE = re.compile(r"\s*(?:\[[^]]*\]\s*)*folio_race:(.*)")
-FIELDS = {"begin": 2, "actor": 3, "event": 6, "step": 7, "verdict": 2, "skip": 2, "end": 2}
+FIELDS = {"begin": 2, "injected": 1, "actor": 3, "event": 6, "step": 7, "call": 4, "verdict": 2,
+          "skip": 2, "end": 2}
 FLAGS = {"lru": "LRU", "locked": "lock", "cached": "cache", "listed": "on a list"}
 KEYS = ("refs", "mapcount", *FLAGS)     # of an event; a step has no "listed"
 KINDS = {"pass": "passes", "stop": "is held at", "wait": "waits for", "end": "is done"}
-OUTCOMES = {"refuted": "as the answer said", "contradicted": "CONTRADICTED",
-            "infeasible": "infeasible", "held": "all checks hold", "violated": "VIOLATED",
-            "error": "error"}
+# What comes of a claim, of a schedule of the explorer, of a schedule file; and of any of them.
+OUTCOMES = ("reproduced", "refuted", "blocked", "no violation", "violated", "as written", "differs",
+            "error")
 CRASH = "freed while on a list"
 
 
@@ -45,16 +46,28 @@ class Step:
 
 
 @dataclass
+class Call:
+    """A system call of a schedule file, and what it gave."""
+    name: str               # session and step
+    text: str
+    wanted: str             # or "-"
+    got: str
+
+
+@dataclass
 class Scenario:
     id: str
     title: str = ""
     actors: dict = field(default_factory=dict)
     events: list = field(default_factory=list)
     steps: list = field(default_factory=list)
+    calls: list = field(default_factory=list)
+    injected: str = ""      # which rule the test itself breaks, if it does
     outcome: str = "unfinished"
     reason: str = ""
     runs: int = 0
     skipped: bool = False
+    died: str = ""          # what the kernel died of, in it
 
 
 def read_state(text, whole=()):
@@ -91,6 +104,10 @@ def read(body, scenarios, scenario):
         case "skip", ident, reason:
             scenarios[ident] = Scenario(ident, outcome="skipped", reason=reason, skipped=True)
             scenario = None
+        case "injected", what:
+            scenario.injected = what
+        case "call", name, text, wanted, got:
+            scenario.calls.append(Call(name, text, wanted, got))
         case "actor", letter, name, does:
             scenario.actors[letter] = Actor(name, does)
         case "event", number, letter, kind, where, state, label:
@@ -145,15 +162,39 @@ def timeline(scenario):
                    + f" {event.label}\n" for number, event in enumerate(scenario.events))
 
 
-def words(scenario):
-    """The outcome in words; of an infeasible order, with the lock that forbids it."""
+def verdict(scenario):
+    """What came of it and why: what is expected of it is the same text."""
     if scenario is None:
         return "did not run"
-    if scenario.outcome == "infeasible":
-        for event in reversed(scenario.events):
-            if event.kind == "wait" and event.where in scenario.reason:
-                return f"infeasible: {event.where}"
-    return OUTCOMES.get(scenario.outcome, scenario.outcome)
+    reason = scenario.reason
+    if scenario.outcome == "blocked":       # what comes after the lock is an explanation
+        reason = reason.partition(": ")[0]
+    if scenario.outcome in ("as written", "no violation"):
+        reason = ""
+    return f"{scenario.outcome}: {reason}" if reason else scenario.outcome
+
+
+def words(scenario):
+    """The same in few words, for a table: the guard, or what differs, is said below it."""
+    if scenario is None:
+        return "did not run"
+    if scenario.outcome == "blocked":
+        return verdict(scenario)
+    return scenario.outcome + " (injected)" * (bool(scenario.injected)
+                                               and scenario.outcome == "reproduced")
+
+
+def in_full(said, injected):
+    """A verdict as a document has it: what was reproduced is said by the claim."""
+    word, _, _ = said.partition(": ")
+    if word != "reproduced":
+        return said
+    return word + (f" (injected: {injected})" if injected else "")
+
+
+def good(outcome):
+    """Is it what a kernel without bugs gives, so that its test passes?"""
+    return outcome in ("refuted", "blocked", "no violation", "as written")
 
 
 def runs(scenario):
@@ -165,6 +206,18 @@ def runs(scenario):
 def unlike(claimed, seen):
     """The keys of a claimed state that were seen to be otherwise."""
     return {key for key in claimed or () if seen and claimed[key] != seen[key]}
+
+
+def turn(scenario):
+    """The number of the event where it turns, or None: the claimed point, or the last event."""
+    if scenario.outcome == "reproduced":
+        actor, _, point = scenario.reason.partition(" came to ")
+        for number, event in enumerate(scenario.events):
+            if (scenario.actors[event.actor].name, event.where) == (actor, point):
+                return number
+    if scenario.events and scenario.outcome in ("reproduced", "violated", "error"):
+        return len(scenario.events) - 1
+    return None
 
 
 def freed_while_linked(event):

@@ -45,9 +45,9 @@ dt { font-weight: bold }
 dd { margin: 0 }
 .verdict { display: inline-block; border: 1.5px solid #1a1a1a; border-radius: 3px;
            padding: 0 .5em; white-space: nowrap; font-size: 12.5px }
-.contradicted, .violated, .dies, .error, .crash { background: #1a1a1a; color: #fff;
+.reproduced, .violated, .differs, .error, .crash { background: #1a1a1a; color: #fff;
            font-weight: bold }
-.infeasible { border-style: double; border-width: 3px }
+.blocked { border-style: double; border-width: 3px }
 .unfinished { border-style: dashed }
 .skipped, .absent { border-style: dotted; border-color: #6a6a6a; color: #4a4a4a }
 .label { display: inline-block; min-width: 1.1em; text-align: center; font-weight: bold;
@@ -123,7 +123,7 @@ def page_steps(columns):
             step.until, f"until <code>{esc(step.until)}</code>")
         out.append(f'<tr><td><span class="label">{esc(step.label)}</span></td>'
                    f"<td><b>{esc(names[step.actor])}</b> {esc(step.text)}<br>{until}</td>"
-                   f'<td class="state">{state_cell(step.claimed or {}) or "no claim"}</td>')
+                   f'<td class="state">{state_cell(step.claimed or {}) }</td>')
         for column in columns:
             seen = steps[column].seen if column in steps else None
             if not seen:
@@ -159,8 +159,8 @@ def page_timelines(columns, number):
     return "".join(out)
 
 
-def page_scenario(number, ident, columns):
-    """The section of one scenario; columns: {name: Scenario or None}."""
+def page_scenario(number, ident, columns, note=""):
+    """The section of one scenario; columns: {name: Scenario or None}; note: HTML about it."""
     ran = {column: scenario for column, scenario in columns.items() if scenario}
     about = title(ident, {name: {ident: scenario} for name, scenario in ran.items()})
     figures = page_timelines(ran, number)
@@ -172,8 +172,13 @@ def page_scenario(number, ident, columns):
         out += (f' <span class="verdict crash">{CRASH}: event {place}</span>'
                 for place, event in enumerate(scenario.events if scenario else ())
                 if freed_while_linked(event))
+        if scenario and scenario.injected:
+            out.append(f"<br>injected: {esc(scenario.injected)}")
+        out += (f"<br><code>{esc(call.name)}: {esc(call.text)}</code> gives {esc(call.got)}"
+                + (f", wanted: {esc(call.wanted)}" if call.wanted not in ("-", call.got) else "")
+                for call in (scenario.calls if scenario else ()))
         out.append("</dd>")
-    out.append("</dl>")
+    out.append("</dl>" + (f'<p class="note">{note}</p>' if note else ""))
     actors = {letter: actor for scenario in ran.values()
               for letter, actor in scenario.actors.items()}
     if actors:
@@ -185,8 +190,9 @@ def page_scenario(number, ident, columns):
     return "".join([*out, figures, "</section>"])
 
 
-def page(columns, heading):
-    """All scenarios as one HTML page that needs nothing else; columns: {name: {id: Scenario}}."""
+def page(columns, heading, notes=None):
+    """All scenarios as one HTML page that needs nothing else; columns: {name: {id: Scenario}};
+    notes: {id: HTML}."""
     idents = scenario_ids(columns)
     out = ['<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">',
            '<meta name="viewport" content="width=device-width">',
@@ -202,6 +208,7 @@ def page(columns, heading):
             '<p class="note">Time goes down: one row an event, one lane an actor. One actor runs '
             "at a time; an arrow is where the schedule hands over.</p>", svg_key()]
     out += (page_scenario(number, ident, {name: column.get(ident)
-                                          for name, column in columns.items()})
+                                          for name, column in columns.items()},
+                          (notes or {}).get(ident, ""))
             for number, ident in enumerate(idents))
     return "\n".join([*out, "</main></body></html>\n"])

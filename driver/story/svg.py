@@ -4,12 +4,15 @@
 import html
 import itertools
 import textwrap
+from dataclasses import replace
 
-from driver.story.model import CRASH, FLAGS, KINDS, freed_while_linked, unlike, words
+from driver.story.model import CRASH, FLAGS, KINDS, freed_while_linked, turn, unlike, words
 
 # The pixels that a letter takes on average, and some to spare.
 SANS, BOLD, ITALIC, MONO = 6.3, 7.7, 5.4, 6.4
 ROW, LINE_UP, FORK = 23, 13, 28     # heights: an event, a line of claim below it, a fork
+LEAST_FOLD = 3                      # points that are drawn as one
+BANNER = 48                         # letters that go below the columns of the state
 BARS = {"refs": 8, "mapcount": 6}   # drawn as bars at most; the number says how many there are
 PANEL = {"refs": 76, "mapcount": 66, "lru": 36, "locked": 36, "cached": 40, "listed": 58}
 
@@ -92,11 +95,41 @@ def stretches(events, letter, ys, top, bottom):
     yield what, since, bottom
 
 
+def folded(scenario, keep):
+    """[(number, event)] that are drawn: points that one actor passes, and nothing changes, are one.
+
+    keep: the numbers of events that have a row of their own.
+    """
+    rows, run = [], []
+
+    def end_run():
+        if len(run) < LEAST_FOLD:
+            rows.extend(run)
+        else:
+            number, last = run[-1]
+            rows.append((number, replace(last, where=f"{len(run)} points, to {last.where}")))
+        run.clear()
+    before = None
+    for number, event in enumerate(scenario.events):
+        plain = (event.kind == "pass" and event.label == "-" and number not in keep
+                 and before and event.state == before.state)
+        if run and (not plain or event.actor != run[-1][1].actor):
+            end_run()
+        if plain:
+            run.append((number, event))
+        else:
+            rows.append((number, event))
+        before = event
+    end_run()
+    return rows
+
+
 class Layout:
     """Where the lanes and rows of a timeline are, so that no two texts overlap."""
 
-    def __init__(self, scenario, fork):
+    def __init__(self, scenario, numbers, fork, turns):
         events, actors = scenario.events, scenario.actors
+        self.numbers, self.turns = numbers, turns
         self.steps = {step.label: step for step in scenario.steps}
         self.sentences = [(actors[event.actor].name, KINDS[event.kind],
                            "" if event.kind == "end" else event.where) for event in events]
@@ -115,13 +148,22 @@ class Layout:
         self.width = self.panel + sum(PANEL.values())
         self.top = self.bottom = 48
         self.rows, self.heights = [], []
+        self.banners = [self.banner(scenario, place) for place in range(len(events))]
         for place, lines in enumerate(self.claims):
             self.bottom += FORK if fork and place == fork[0] else 0
             self.rows.append(self.bottom + 12)
-            below = max(len(lines), freed_while_linked(events[place]))
+            below = max(len(lines), bool(self.banners[place]))
             self.heights.append(ROW + LINE_UP * below)
             self.bottom += self.heights[-1]
         self.bottom += 4
+
+    def banner(self, scenario, place):
+        """What is said in the row where it turns."""
+        crash = CRASH if freed_while_linked(scenario.events[place]) else ""
+        if place != self.turns:
+            return crash
+        said = textwrap.shorten(scenario.reason.partition("; see ")[0], BANNER, placeholder=" ...")
+        return crash or f"{scenario.outcome}: {said}"
 
     def claim(self, label):
         text = self.steps[label].text if label in self.steps else ""
@@ -149,15 +191,15 @@ def svg_row(at, place, event, before):
     """One event: its number, step, marker, sentence, claim and state."""
     x, y = at.lanes[event.actor], at.rows[place]
     actor, how, where = at.sentences[place]
-    out = [svg_text(30, y + 4, place, "small", "end"), svg_marker(event.kind, x, y),
+    out = [svg_text(30, y + 4, at.numbers[place], "small", "end"), svg_marker(event.kind, x, y),
            f'<text x="{at.texts}" y="{y + 4}"><tspan class="bold">{esc(actor)}</tspan> '
            f'{how} <tspan class="mono">{esc(where)}</tspan></text>',
            svg_state(at.panel, y, event.state, before)]
     if event.kind == "wait":
         out.append(svg_text(x + 10, y + 15, event.where, "small"))
-    if freed_while_linked(event):
+    if at.banners[place]:
         out += [svg_rect("ink", at.panel - 4, y + 10, at.width - at.panel + 4, 15),
-                svg_text((at.panel + at.width) / 2, y + 21.5, CRASH, "crash", "middle")]
+                svg_text((at.panel + at.width) / 2, y + 21.5, at.banners[place], "crash", "middle")]
     if event.label != "-":
         step = at.steps.get(event.label)
         out.append(svg_label(36 + at.pill / 2, y, event.label,
@@ -179,8 +221,13 @@ def svg_timeline(scenario, name, number, fork=None):
 
     fork: (number of the first event that differs, from which column).
     """
-    events = scenario.events
-    at = Layout(scenario, fork)
+    turns, keep = turn(scenario), {0, len(scenario.events) - 1}
+    keep |= {turns, fork and fork[0]}
+    numbers, events = zip(*folded(scenario, keep)) if scenario.events else ((), ())
+    if fork and fork[0] in numbers:
+        fork = numbers.index(fork[0]), fork[1]
+    scenario = replace(scenario, events=list(events))
+    at = Layout(scenario, numbers, fork, None if turns is None else numbers.index(turns))
     cut = scenario.outcome == "unfinished"
     height = at.bottom + (26 if cut else 6)
     bands, lanes, rows = [], [], svg_head(scenario, at)

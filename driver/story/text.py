@@ -4,9 +4,20 @@
 import textwrap
 
 from driver.core.tables import grid
-from driver.story.model import KINDS, actor_names, merge, runs, scenario_ids, title, unlike, words
+from driver.story.model import (
+    KINDS,
+    actor_names,
+    merge,
+    runs,
+    scenario_ids,
+    title,
+    unlike,
+    verdict,
+    words,
+)
 
 WIDTH = 110                 # of text under a table
+LAST = 10                   # events that are shown of what ended in an error
 LEGEND = """\
 r references, m mapcount, L on the LRU list, K locked, C in the page cache; - not so, . no claim
 * not as claimed; ! not what the test expects of a patched kernel; - alone: none, or not reached"""
@@ -35,10 +46,26 @@ def step_table(columns):
         rows.append(row)
     text = grid(rows) + LEGEND + "\n" if len(rows) > 1 else ""
     for column, scenario in columns.items():
-        parts = words(scenario), runs(scenario), scenario.reason
-        text += textwrap.fill(f"{column}: " + "; ".join(filter(None, parts)), WIDTH,
-                              subsequent_indent="    ") + "\n"
+        text += "".join(textwrap.fill(line, WIDTH, subsequent_indent="    ") + "\n"
+                        for line in about(column, scenario))
     return text
+
+
+def about(column, scenario):
+    """The verdict of one kernel, what calls gave, and of an error what happened last."""
+    said = verdict(scenario)
+    if scenario.outcome == "blocked":
+        said += f"; {scenario.reason.partition(': ')[2]}"
+    if scenario.injected:
+        said += f"; injected: {scenario.injected}"
+    yield "; ".join(filter(None, (f"{column}: {said}", runs(scenario))))
+    for call in scenario.calls:
+        yield (f"    {call.name}: {call.text} gives {call.got}"
+               + (f", wanted: {call.wanted}" if call.wanted not in ("-", call.got) else ""))
+    if scenario.outcome in ("error", "unfinished") or scenario.died:
+        for number, event in list(enumerate(scenario.events))[-LAST:]:
+            yield (f"    event {number}: {scenario.actors[event.actor].name} {KINDS[event.kind]} "
+                   + f"{event.where}: {compact(event.state)}")
 
 
 def verdict_table(columns, reasons=True):

@@ -24,7 +24,8 @@ TIME_LIMIT = 300            # seconds, under UML
 STAMP = re.compile(r"^\s*(?:\[[^]]*\]\s*)*")
 SAID = re.compile(STAMP.pattern
                   + r"# (\w+)(?:\.\w+)?: (EXPECTATION|ASSERTION) FAILED at (.*)$")
-RESULT = re.compile(STAMP.pattern + r"(?:not )?ok \d+ ([^#]*)")
+SUBTEST = re.compile(STAMP.pattern + r"# Subtest: (\w+)")
+RESULT = re.compile(STAMP.pattern + r"(?:not )?ok \d+ ([^#]*)(?:# SKIP (.*))?")
 NEXT = re.compile(STAMP.pattern + r"(#|KTAP|\d+\.\.)")
 MOST = 4                    # failed expectations that are shown of a case
 
@@ -52,7 +53,7 @@ def died(found):
 
 
 def expectations(text, names):
-    """{check: the expectations that failed in it}, of a console.
+    """{check: the expectations that failed in it, or why it skips}, of a console.
 
     They come before the result of their case, or of its parameter.
     """
@@ -61,10 +62,15 @@ def expectations(text, names):
         if match := SAID.match(line):
             case = match[1]
             pending.append(f"{match[2]} at {match[3]}")
+        elif match := SUBTEST.match(line):
+            case = match[1]
         elif match := RESULT.match(line):
+            which, reason = match[1].strip(), match[2]
+            if reason:
+                pending.append(f"it says {reason.strip()}")
             if pending:
-                which = match[1].strip()
                 said[case if which == case else f"{case}.{which}"] = pending
+                said.setdefault(which, pending)
             pending = []
         elif pending and not NEXT.match(line):
             pending[-1] += f" {STAMP.sub('', line).strip()}"

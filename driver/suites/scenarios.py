@@ -4,6 +4,7 @@
 import difflib
 import os
 import re
+from dataclasses import dataclass
 
 from driver.core import expected
 from driver.core.paths import OUT, ROOT, logfile, read, shown, write
@@ -30,6 +31,31 @@ UML_FLUSH = re.compile(r"^=+\nWARNING: suspicious RCU usage\n(?:(?!WARNING).*\n)
                        r".*\bflush_tlb_mm\+.*\n", re.M)
 PAGE = os.path.join(OUT, "replay.html")
 RERUN = "./run replay"
+
+
+@dataclass
+class Claim:
+    """What driver/expected/claims.toml says of one."""
+    source: dict            # link, date, role, ended
+    verdicts: dict          # {column: verdict}
+    injected: str
+
+
+def claims(folder=None):
+    """{id: Claim}."""
+    path, found = expected.load_file("claims", folder)
+    known = {}
+    for name, about in found["claim"].items():
+        if about.get("source") not in found["source"]:
+            raise Fail(f"{shown(path)}: {name} has no source of these: "
+                       + ", ".join(found["source"]))
+        verdicts = {column: about.get(column, "") for column in KERNELS}
+        for column, verdict in verdicts.items():
+            if not re.match(r"(reproduced|refuted|blocked): \S", verdict):
+                raise Fail(f"{shown(path)}: {name} has no verdict for {column}: a word of "
+                           "reproduced, refuted, blocked, a colon, and the reason")
+        known[name] = Claim(found["source"][about["source"]], verdicts, about.get("injected", ""))
+    return known
 
 
 def titles():
@@ -67,6 +93,9 @@ def image(context, column, place):
 def wanted(column, place, idents=(), without=None):
     """What the suites of a kernel with sync points are to come to, all or some scenarios."""
     want = expected.load("scenarios")[column]
+    # A test fails if, and only if, what was claimed does happen
+    want.update({SUITE + name: "pass" if model.good(claim.verdicts[column].partition(":")[0])
+                 else "fail" for name, claim in claims().items()})
     if place != QEMU:
         want[LARGE] = "skip"
     if idents:
@@ -89,13 +118,31 @@ def judge(context, column, place, results, log, idents=(), without=None, rerun=R
     else:
         results["console.no_list_del_corruption"] = "fail" if CORRUPTION.search(printed) else "pass"
     kunit.add(context, where, results, want, rerun, f"{log}.console")
-    for name in results:
+    for name, result in results.items():
         if name.startswith(SUITE):
-            scenario = scenarios.get(name.removeprefix(SUITE))
-            context.tally.check(scenario and (scenario.runs or scenario.skipped),
-                                f"{where}: {name} is not on the console as a whole",
-                                f"./run replay {name.removeprefix(SUITE)}")
+            which = name.removeprefix(SUITE)
+            judge_claim(context.tally, where, column, which, result, scenarios.get(which))
     return scenarios
+
+
+def judge_claim(tally, where, column, which, result, scenario):
+    """The verdict is as expected, word for word, and the result of the test agrees with it."""
+    rerun, claim = f"./run replay {which}", claims().get(which)
+    if not scenario or not (scenario.runs or scenario.skipped):
+        tally.fail(f"{where}: {SUITE}{which} is not on the console as a whole", rerun)
+        return
+    if scenario.skipped:
+        return                  # which is a result
+    if not claim:
+        tally.fail(f"{where}: the claim {which} is new: say in driver/expected/claims.toml whose "
+                   "it is, and what should come of it", rerun)
+        return
+    said, want = model.verdict(scenario), claim.verdicts[column]
+    tally.check(said == want, f"{where}: {which} is '{said}', expected '{want}'", rerun)
+    tally.check(scenario.injected == claim.injected, f"{where}: {which} injects "
+                f"'{scenario.injected}', expected '{claim.injected}'", rerun)
+    tally.check((result == "pass") == model.good(scenario.outcome),
+                f"{where}: {which} is '{said}', but its test is '{result}'", rerun)
 
 
 def on(context, column, place, idents=(), repeat=None):
@@ -156,6 +203,14 @@ def steps(columns, which):
         {column: scenarios[which] for column, scenarios in columns.items() if which in scenarios})
 
 
+def notes():
+    """{id: who claims it, and how that ended}, for the page."""
+    return {name: f'Source: <a href="{page.esc(claim.source["link"])}">'
+                  f'{page.esc(claim.source["role"])}, {claim.source["date"]}</a>; '
+                  f'{page.esc(claim.source["ended"])}.'
+            for name, claim in claims().items()}
+
+
 def write_page(context, columns, what="Claimed races on the life of a folio, replayed"):
-    write(PAGE, page.page(columns, f"{what} on Linux {context.base.version}"))
+    write(PAGE, page.page(columns, f"{what} on Linux {context.base.version}", notes()))
     say(f"the timelines: {shown(PAGE)}")

@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from driver.core import expected
-from driver.core.paths import logfile, read
+from driver.core.paths import logfile, read, shown
 from driver.core.stage import Fail, say, stage
 from driver.kernel import build, qemu
 from driver.story import model, text
@@ -18,6 +18,9 @@ FOLDER = "schedules"            # of those that are shipped
 CATEGORY = "sync_point"         # of run_vmtests.sh
 NEEDED = "CONFIG_MM_SYNC_POINTS_DEBUGFS"     # says a test that skips
 COLUMNS = list(scenarios.KERNELS)
+AS_WRITTEN = "as written"
+LAST = 10                       # events before a death
+SPLAT = re.compile(r"(?:BUG: |WARNING: |Oops: |kernel BUG at |Kernel panic).*")
 # The tests that there are, and what each takes.
 INTERFACE = "mm_sync_point"     # tests the files in debugfs
 ARGUMENTS = {TEST: f"{FOLDER}/*.sched", INTERFACE: ""}
@@ -60,19 +63,56 @@ def boot(context, initrd, column, append, rerun, log):
     """Boot a kernel with sync points for the selftests that need one; return their results,
     reasons of skips, and stories."""
     image = scenarios.image(context, column, QEMU)
-    results, reasons = selftests.boot(context, image, initrd, log, f"kunit.enable=0 {append}",
-                                      rerun=rerun)
+    try:
+        results, reasons = selftests.boot(context, image, initrd, log, f"kunit.enable=0 {append}",
+                                          rerun=rerun)
+    except Fail as failure:
+        said = death(read(logfile(f"{log}.tap")), read(logfile(f"{log}.console")))
+        raise Fail(f"on {column}, {said}; all it said: "
+                   f"{shown(logfile(f'{log}.console'))}" if said else str(failure)) from None
     return results, reasons, stories(read(logfile(f"{log}.tap")))
 
 
-def judge(context, where, results, want, told, rerun, reasons=None):
+def death(printed, console):
+    """What is known of a run in which the kernel died: which, its sessions, the last events."""
+    told = stories(printed)
+    open_ones = [story for story in told.values() if story.outcome == "unfinished"]
+    splat = SPLAT.search(console)
+    if not open_ones or not splat:
+        return ""
+    story = open_ones[-1]
+    who = "".join(f"\n    {number}: {actor.name}: {actor.does}"
+                  for number, actor in enumerate(story.actors.values()))
+    lines = re.findall(r"mm_sync: .*", console)
+    return (f"the kernel died in {story.id} ({story.title}): {splat[0].strip()}; its sessions:{who}"
+            + "".join(f"\n    {line}" for line in lines[-LAST - 1:])
+            if lines else f"the kernel died in {story.id}: {splat[0].strip()}")
+
+
+def judge(context, where, results, want, told, rerun, reasons=None, verdicts=None):
     """Count results and stories: each run that has a result must have told what happened."""
     context.tally.add(where, results, want, rerun, reasons)
-    for name, verdict in results.items():
-        if name.count(".") == 3 and verdict != "skip":
-            story = told.get(name)
-            context.tally.check(story and story.runs, f"{where}: {name} told no story as a whole",
-                                rerun)
+    for name, result in results.items():
+        if name.count(".") == 3 and result != "skip":
+            judge_run(context.tally, where, name, result, told.get(name), rerun,
+                      (verdicts or {}).get(name, AS_WRITTEN))
+
+
+def judge_run(tally, where, name, result, story, rerun, want):
+    """The verdict of one run is as expected, word for word, and its result agrees with it."""
+    if not story or not story.runs:
+        tally.fail(f"{where}: {name} told no story as a whole", rerun)
+        return
+    said = model.verdict(story)
+    tally.check(said == want, f"{where}: {name} is '{said}', expected '{want}'", rerun)
+    tally.check((result == "pass") == model.good(story.outcome),
+                f"{where}: {name} is '{said}', but its result is '{result}'", rerun)
+
+
+def verdicts_of(column):
+    """{run: verdict} of those that are not to go as written."""
+    _, found = expected.load_file("schedule_files")
+    return {name: those[column] for name, those in found["verdicts"].items() if column in those}
 
 
 def on(context, column, test=""):
@@ -86,7 +126,8 @@ def on(context, column, test=""):
     if test:        # run_vmtests.sh, which judges a test as a whole, is left out
         want = {name: verdict for name, verdict in want.items() if "." in name
                 and name.startswith("mm_sync.") == (test != TEST)}
-    judge(context, f"system calls on {column}", results, want, told, rerun, reasons)
+    judge(context, f"system calls on {column}", results, want, told, rerun, reasons,
+          verdicts_of(column))
     return log
 
 
@@ -124,7 +165,8 @@ def follow(context, path, columns, verbose=False):
         want = {each: "skip" if each in reasons else "pass" for each in results}
         if shipped(path):       # some are to fail on stock
             want = {each: known[column].get(each, want[each]) for each in want}
-        judge(context, f"{name} on {column}", results, want, told[column], rerun, reasons)
+        judge(context, f"{name} on {column}", results, want, told[column], rerun, reasons,
+              verdicts_of(column) if shipped(path) else None)
         unlike |= {each for each in results if results[each] != want[each]}
         ran = any(verdict != "skip" for verdict in results.values())
         context.tally.check(ran, f"{name} on {column}: each run is skipped: "
@@ -134,17 +176,16 @@ def follow(context, path, columns, verbose=False):
 
 def draw(context, told, first, path, verbose=False):
     """The steps of a few runs, those that went wrong first, and all of them as a page."""
+    tables = {}                 # {steps and verdicts: the runs that have them}
     ran = [each for each in model.scenario_ids(told)
            if any(each in column and column[each].runs for column in told.values())]
-    shown, seen = [each for each in ran if each in first], set()
-    for each in ran:            # one of each permutation
-        if each.split(".")[1] not in seen and each not in shown:
-            shown.append(each)
-        seen.add(each.split(".")[1])
-    for each in shown:
+    for each in sorted(ran, key=lambda each: each not in first):
         runs = {column: those[each] for column, those in told.items() if each in those}
-        say(f"\n{each}. {model.title(each, told)}\n{text.step_table(runs)}"
-            + (text.events(runs) if verbose else ""))
+        table = text.step_table(runs) + (text.events(runs) if verbose else "")
+        tables.setdefault(table, []).append(each)
+    for table, (each, *others) in tables.items():
+        say(f"\n{each}. {model.title(each, told)}\n{table}"
+            + (f"the same, step by step: {', '.join(others)}" if others else ""))
     say(text.verdict_table(told))
     scenarios.write_page(context, told, f"{os.path.basename(path)}: system calls on a schedule")
 
@@ -181,7 +222,7 @@ MISTAKES = (
     ("cut: truncate f 2", "cut: truncate g 2", "8: expected truncate FILE PAGES, and 'g' is not"),
     ("cut: truncate f 2", "cut: truncate f 2 =", "8: expected a result after '='"),
     ("\tcut: truncate f 2\n", "", "9: expected a step in the session 'one' before the end"),
-    ("one@FIND", "two@FIND", "10: expected a session, and there is none with the name 'two'"),
+    ("one@FIND", "two@FIND", "10: there is no session 'two'; there are: one"),
     ("FIND_GET_ENTRY_LOADED", "FIND_GET_ENTRY_LODAED",
      "10: there is no sync point 'FIND_GET_ENTRY_LODAED'; the nearest are FIND_GET_ENTRY_LOADED,"),
     ("one@FIND_GET_ENTRY_LOADED", "one.snip", "10: expected a step of the session 'one'"),
@@ -190,6 +231,21 @@ MISTAKES = (
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT", "10: expected SESSION@WAIT for LOCK"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "never one", "10: expected never SESSION@POINT"),
     ("\tone@FIND_GET_ENTRY_LOADED lru=1", "[ext4 one", "10: expected a ']'"),
+    ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for folio_lock",
+     "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
+     "some rw_semaphore) and the end of the line after 'for', found 'folio_lock'"),
+    ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for invalidate_lock mapcount=0",
+     "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
+     "some rw_semaphore) and the end of the line after 'for', found 'invalidate_lock mapcount=0'"),
+    ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for", "10: expected a lock (PTL, "),
+    ("cut: truncate f 2", "cut: truncate f 2 = datta",
+     "8: expected 0 or an error like EBUSY after '=', found 'datta'"),
+    ("cut: truncate f 2", "cut: read m 2 = datta",
+     "8: expected data, zero, other, SIGBUS, EOF or an error like EIO after '=', found 'datta'"),
+    ("files tmpfs\n", "files tmpfs\r\n",
+     "2: expected lines that end with a line feed, found Windows line ends"),
+    ("title A test\n", "title A test\r\n",
+     "1: expected lines that end with a line feed, found Windows line ends"),
     ("A test\n", "A test\n\x01", "2: expected text, found a character with the code 1"),
 )
 

@@ -28,7 +28,7 @@ NEXT = """\
 folio_race: begin P|the second mail
 folio_race: actor Z|zap|zaps the PTEs
 folio_race: event 0|Z|wait|PTL|refs=1 mapcount=1 lru=1 locked=0 cached=1 listed=1|1
-folio_race: verdict infeasible|the order needs the PTL twice
+folio_race: verdict blocked|PTL: the order needs it twice
 folio_race: end P|1
 """
 

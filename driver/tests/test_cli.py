@@ -9,43 +9,32 @@ import os
 import subprocess
 import sys
 import tempfile
-import unittest
 from unittest import mock
 
 from driver import cli
 from driver.commands import kunit as kunit_command
-from driver.commands import main as main_command
+from driver.commands import replay as replay_command
 from driver.commands import test as test_command
 from driver.commands import tree as tree_command
 from driver.core.paths import ROOT, read
 from driver.core.stage import Fail
 from driver.kernel import context as contexts
 from driver.kernel import debian
-from driver.tests.helpers import counted, environment, quiet
-
-HOLD = """
-import fcntl, os, sys
-with open(sys.argv[1], "w") as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    lock.write(f"{os.getpid()}\\n")
-    lock.flush()
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+from driver.tests.helpers import Case, counted, environment, parsed, put, tally_of
 
 
-def parsed(*words):
-    return cli.parser().parse_args(words)
-
-
-class Help(unittest.TestCase):
+class Words(Case):
     def help(self, *words):
-        with self.assertRaises(SystemExit) as end, quiet() as out:
+        """It is short enough to be read."""
+        with self.assertRaises(SystemExit) as end:
             parsed(*words, "--help")
         self.assertFalse(end.exception.code)
-        return out.getvalue()
+        text = self.printed()
+        self.assertLessEqual(max(map(len, text.splitlines())), 100, text)
+        return text
 
-    def test_of_each_command(self):
+    def test_help(self):
+        """Of each command, and of all."""
         for name in cli.COMMANDS:
             module = importlib.import_module(f"driver.commands.{name}")
             text = self.help(name)
@@ -56,8 +45,7 @@ class Help(unittest.TestCase):
             for action in own._actions:
                 for word in action.option_strings or [action.metavar or action.dest]:
                     self.assertIn(word, text, name)
-
-    def test_of_all(self):
+        self.assertEqual(parsed().module.__name__, "driver.commands.main")
         text = " ".join(self.help().split())
         for name in cli.COMMANDS:
             module = importlib.import_module(f"driver.commands.{name}")
@@ -65,230 +53,200 @@ class Help(unittest.TestCase):
         for word in ("BASE=", "KDIR=", "JOBS=", "ACCEL=", "CCACHE_DIR="):
             self.assertIn(word, text)
 
-    def test_it_is_read(self):
-        """No longer than a screen is wide."""
-        for name in ((), *((each,) for each in cli.COMMANDS)):
-            for line in self.help(*name).splitlines():
-                self.assertLessEqual(len(line), 100, line)
+    def asked(self, *words, **base):
+        """What a command refuses, it refuses before it does anything."""
+        args = parsed(*words)
+        if getattr(args.module, "at_once", lambda args: False)(args) is False:
+            args.module.run(counted(**base), args)
 
+    def refused(self, said, *words, **base):
+        with self.subTest(words=words), self.assertRaisesRegex(Fail, said) as failed:
+            self.asked(*words, **base)
+        self.assertEqual((len(str(failed.exception).splitlines()), self.printed()), (1, ""))
 
-class Words(unittest.TestCase):
-    def refused(self, pattern, *words):
-        with self.assertRaisesRegex(Fail, pattern) as failed:
-            parsed(*words)
-        self.assertEqual(len(str(failed.exception).splitlines()), 1)
-
-    def test_which_module(self):
-        self.assertIs(parsed().module, main_command)
-        for name in cli.COMMANDS:
-            self.assertEqual(parsed(name).module.__name__, f"driver.commands.{name}")
-
-    def test_no_such_command(self):
-        self.refused("invalid choice: 'nothing' .*'kunit', 'selftest', .*--help", "nothing")
-
-    def test_no_such_option(self):
-        for words in (("--nothing",), ("kunit", "--nothing"), ("stress", "--nothing=1")):
-            self.refused("unrecognized arguments: --nothing.*--help", *words)
-
-    def test_options_are_not_abbreviated(self):
-        self.refused("unrecognized arguments: --lis", "matrix", "--lis")
-
-    def test_no_value(self):
-        self.refused("argument --on: expected one argument", "kunit", "--on")
-
-    def test_bad_choices(self):
+    def test_refused(self):
         for said, *words in (
+                ("invalid choice: 'nothing' .*'kunit', 'selftest', .*--help", "nothing"),
+                ("unrecognized arguments: --nothing.*--help", "--nothing"),
+                ("unrecognized arguments: --nothing.*--help", "kunit", "--nothing"),
+                ("unrecognized arguments: --nothing.*--help", "stress", "--nothing=1"),
+                ("unrecognized arguments: --lis", "matrix", "--lis"),       # no abbreviation
+                ("argument --on: expected one argument", "kunit", "--on"),
                 ("'mars' .*'qemu', 'uml-smp', 'uml-up'", "kunit", "--on", "mars"),
-                ("'mm' .*'stock', 'patched'", "replay", "--on", "mm"),
+                ("^folio_race.replay is of the lab: ./run replay runs its suites",
+                 "kunit", "folio_race.replay"),
+                ("^there is no suite 'x'; there are: folio_release, foli", "kunit", "x"),
                 ("--on mm: there are stock and patched", "explore", "--on", "mm"),
-                ("--on x: there are stock, mm, mm.tcp", "stress", "--on", "x"),
+                ("--print-command is for one set", "explore", "--print-command"),
                 ("no mutant 'x'; there are: gup-retries-orphans, ", "mutants", "x"),
-                ("no checker 'x'; there are: kasan, ", "debugged", "x"),
-                ("no row 'x'; there are: patches, ", "matrix", "x"),
-                ("no part 'x' of the results; there are: replays, ", "results", "x"),
-                ("no scenario 'x'; the nearest are ", "replay", "x")):
+                ("no checker 'x'; there are: kasan, locking, kcsan", "debugged", "x"),
+                ("no row 'x'; there are: patches, x86_64, ", "matrix", "x"),
+                ("no part 'x' of the results; there are: selftests, ", "results", "x"),
+                ("there is no category 'x'; there are: kunit, mmap, ", "own", "x"),
+                ("there is no step 'nothing'; the nearest are ", "test", "nothing"),
+                ("--all goes without steps", "test", "--all", "mails"),
+                ("no kernel 'mm' with sync points; there are: stock, patched",
+                 "selftest", "folio_sched", "mm"),
+                (r"no kernel 'patched'; there are: stock, mm, mm\+tcp",
+                 "selftest", "folio_orphan", "patched"),
+                ("there is no selftest 'x'; there are: folio_orph", "selftest", "x"),
+                ("one kernel at a time", "selftest", "mm", "stock"),
+                *(("^--minutes .*: say for how many minutes", "stress", f"--minutes={bad}")
+                  for bad in ("0", "-1", "abc", "nan", "inf", "1e9", "")),
+                *((f"^{option}: ", "stress", option.replace(" ", "="))
+                  for option in ("--seed -1", "--seed 4294967296", "--on lab", "--debug kmsan")),
+                ("--on lab: there are stock, mm, mm.tcp", "stress", "--on", "lab")):
             self.refused(said, *words)
 
-    def test_steps(self):
-        args = parsed("test", "nothing")
-        with self.assertRaisesRegex(Fail, "there is no step 'nothing'; the nearest are "):
-            args.module.at_once(args)
+    def test_replays_refused(self):
+        folder = self.folder({"a.sched": "", "my file.sched": ""})
+        for said, *words in (
+                ("no scenario 'f6'; the nearest are F.6, .*/run replay --list", "f6"),
+                ("'mm' .*'stock', 'patched'", "--on", "mm"),
+                ("--on goes with a schedule file", "--on", "stock", "F"),
+                *((f"^--repeat {bad}: a number is wanted, from 1 on", f"--repeat={bad}")
+                  for bad in ("0", "-1", "x", "1.5", "")),
+                ("there is no schedule file no/such.sched", "no/such.sched"),
+                ("name the file with letters", f"{folder}/my file.sched"),
+                *(("one schedule file at a time", f"{folder}/a.sched", more)
+                  for more in ("F", "--repeat=2", f"{folder}/a.sched",
+                               "--mutant=lab-map-skips-reload"))):
+            self.refused(said, "replay", *words)
+        for more in ((), ("--on=stock",), ("-v",)):
+            args = parsed("replay", f"{folder}/a.sched", *more)
+            self.assertEqual(replay_command.kind(args), "file")
+        self.assertEqual(parsed("replay", "--repeat", "3").repeat, 3)
 
-    def test_print_command_is_all_that_is_printed(self):
-        self.assertTrue(parsed("explore", "--print-command", "--actors", "FT").print_command)
+    def test_where_it_can_t_be_run(self):
+        """UML may have one CPU; some steps of ./run test are left out then, and others are."""
+        smp = {"uml_smp": False, "newest": False, "version": "6.12.9"}
+        for said, *words in (
+                ("UML has one CPU in Linux 6.12.9, .*--on qemu", "kunit", "--on", "uml-smp"),
+                ("UML has one CPU in Linux 6.12.9, .*--on qemu", "kunit", "--on", "uml-up"),
+                ("UML has one in Linux 6.12.9: BASE=7.3 ./run bench", "bench")):
+            self.refused(said, *words, **smp)
+        for how, settings, want in (({}, {}, (False, False, False)), (smp, {}, (True, True, True)),
+                                    ({}, {"KDIR": "/k"}, (False, False, True))):
+            with environment(**settings):
+                self.assertEqual(tuple(bool(unfit(counted(**how))) for unfit in (
+                    test_command.no_uml, test_command.not_newest, test_command.of_debian)), want)
+        for text in ("0", "-1", "x", "1.5", ""):
+            self.assertFail(f"^JOBS={text}: a number is wanted, from 1 on$", cli.positive, text)
+        cli.positive("7")
+        self.patch(cli, JOBS="0")
+        self.assertFail("JOBS", cli.main, ["matrix", "--list"])
 
 
-class Alone(unittest.TestCase):
+class Alone(Case):
     def setUp(self):
-        stack = contextlib.ExitStack()
-        self.addCleanup(stack.close)
-        self.folder = stack.enter_context(tempfile.TemporaryDirectory())
-        self.lock = os.path.join(self.folder, ".lock")
-        stack.enter_context(mock.patch.multiple(cli, LOCK=self.lock,
-                                                LOG=os.path.join(self.folder, "log")))
+        super().setUp()
+        self.top = self.folder()
+        self.lock = os.path.join(self.top, ".lock")
+        self.patch(cli, LOCK=self.lock, LOG=os.path.join(self.top, "log"))
+
+    def enter(self):
+        with cli.alone():
+            return read(self.lock)
 
     def test_another_one(self):
-        with subprocess.Popen([sys.executable, "-c", HOLD, self.lock], text=True,
-                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-            self.assertEqual(other.stdout.readline(), "held\n")
-            with self.assertRaisesRegex(
-                    Fail, rf"another ./run is at work in out/ \(process {other.pid}\): wait"), \
-                    cli.alone():
-                self.fail("two at work")
-            self.assertEqual(read(self.lock), f"{other.pid}\n")
-            other.stdin.close()
-            other.wait()
-            for _ in range(2):
-                with cli.alone():
-                    self.assertEqual(read(self.lock), f"{os.getpid()}\n")
+        with subprocess.Popen(["flock", self.lock, "sh", "-c", 'echo 7 > "$0"; echo held; read x',
+                               self.lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+            self.assertEqual(other.stdout.readline(), b"held\n")
+            self.assertFail(r"another ./run is at work in out/ \(process 7\): wait", self.enter)
+            self.assertEqual(read(self.lock), "7\n")
+        for _ in range(2):
+            self.assertEqual(self.enter(), f"{os.getpid()}\n")
 
     def test_out_that_can_t_be_written_to(self):
-        open(os.path.join(self.folder, "file"), "w").close()
-        with mock.patch.multiple(cli, LOG=os.path.join(self.folder, "file", "log")), \
-                self.assertRaisesRegex(Fail, r"^out/ can't be written to \(Not a directory: .*\): "
-                                             "make out a symbolic link"), cli.alone():
-            self.fail("it could")
-        denied = mock.Mock(path=os.path, makedirs=mock.Mock(
-            side_effect=PermissionError(13, "Permission denied", "/x/out/log")))
-        with mock.patch.object(cli, "os", denied), self.assertRaisesRegex(
-                Fail, r"^out/ can't be written to \(Permission denied: /x/out/log\)"), cli.alone():
-            self.fail("it could")
+        put(self.top, {"file": ""})
+        self.patch(cli, LOG=os.path.join(self.top, "file", "log"))
+        self.assertFail(r"^out/ can't be written to \(Not a directory: .*\): make out a symbolic ",
+                        self.enter)
+        self.patch(cli, os=mock.Mock(path=os.path, makedirs=mock.Mock(
+            side_effect=PermissionError(13, "Permission denied", "/x/out/log"))))
+        self.assertFail(r"^out/ can't be written to \(Permission denied: /x/out/log\)", self.enter)
 
 
-class Ends(unittest.TestCase):
-    """How a run ends, and what of it is seen."""
+class Work(Case):
+    """How a run ends, and what of it is seen; on a base that is not there."""
 
-    def run_it(self, failure):
-        with mock.patch.object(cli, "main", side_effect=failure), \
-                contextlib.redirect_stderr(io.StringIO()) as said:
-            return cli.run([]), said.getvalue()
+    def test_failures(self):
+        kill_all = self.patch(cli, "kill_all")
+        for failure, status, said in (
+                (Fail("no disk"), 1, "run: no disk\n"),
+                (OSError(28, "No space left", "/x"), 1, "run: [Errno 28] No space left: '/x'\n"),
+                (KeyboardInterrupt, 130,
+                 "\nrun: interrupted; the same command goes on from here\n"),
+                (BrokenPipeError, 141, "")):            # nobody reads it
+            self.patch(cli, main=mock.Mock(side_effect=failure))
+            with contextlib.redirect_stderr(io.StringIO()) as err, \
+                    tempfile.TemporaryFile("w") as out, contextlib.redirect_stdout(out):
+                self.assertEqual((cli.run([]), err.getvalue()), (status, said))
+        kill_all.assert_called_once()
 
-    def test_failure(self):
-        self.assertEqual(self.run_it(Fail("no disk")), (1, "run: no disk\n"))
-        self.assertEqual(self.run_it(OSError(28, "No space left", "/x")),
-                         (1, "run: [Errno 28] No space left: '/x'\n"))
-
-    def test_interrupt(self):
-        self.assertEqual(self.run_it(KeyboardInterrupt),
-                         (130, "\nrun: interrupted; the same command goes on from here\n"))
-
-    def test_nobody_reads_it(self):
-        with tempfile.TemporaryFile("w") as out, contextlib.redirect_stdout(out), \
-                mock.patch.object(cli, "kill_all") as kill_all:
-            self.assertEqual(self.run_it(BrokenPipeError), (141, ""))
-            kill_all.assert_called_once()
-
-    def test_nobody_reads_a_list(self):
-        for words in (["matrix", "--list"], ["test", "--list"], ["explore", "--list"]):
-            with subprocess.Popen([sys.executable, "-m", "driver", *words], cwd=ROOT,
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-                child.stdout.close()
-                said = child.stderr.read()
-            self.assertEqual((child.returncode, said), (141, b""))
-
-    def test_a_mistake_on_the_command_line(self):
+    def test_as_a_process(self):
+        """A list that nobody reads, and a mistake."""
+        with subprocess.Popen([sys.executable, "-m", "driver", "matrix", "--list"], cwd=ROOT,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+            child.stdout.close()
+            said = child.stderr.read()
+        self.assertEqual((child.returncode, said), (141, b""))
         done = subprocess.run([sys.executable, "-m", "driver", "nothing"], cwd=ROOT, text=True,
                               capture_output=True)
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, r"^run: argument COMMAND: invalid choice: 'nothing' .*\n$")
 
-    def test_jobs(self):
-        for text in ("0", "-1", "x", "1.5", ""):
-            with self.assertRaisesRegex(Fail, f"^JOBS={text}: a number is wanted, from 1 on$"):
-                cli.positive(text)
-        cli.positive("7")
-
-
-class Work(unittest.TestCase):
-    """A command on a base that is not there."""
-
     def main(self, *words, module=kunit_command, work=None, **settings):
         base = counted().base
-        with mock.patch.object(module, "run", work), mock.patch.object(
-                cli, "alone", contextlib.nullcontext), mock.patch.object(
-                cli, "signal"), mock.patch.object(contexts.source, "get", lambda: base), \
-                environment(**settings), quiet() as out:
-            try:
-                return cli.main(list(words))
-            finally:
-                self.said = out.getvalue()
+        self.patch(module, run=work)
+        self.patch(cli, "signal", alone=contextlib.nullcontext)
+        self.patch(contexts.source, get=lambda: base)
+        with environment(**settings):
+            return cli.main(list(words))
 
-    def test_good(self):
+    def test_verdict(self):
         def work(context, args):
             self.assertEqual(args.suite, "folio_release")
             context.tally.check(True, "")
         self.assertEqual(self.main("kunit", "folio_release", work=work), 0)
-        self.assertIn("base: Linux 7.3.4 ", self.said)
-        self.assertIn("verdict: 1 passed, 0 failed, 0 skipped", self.said)
+        said = self.printed()
+        for line in ("base: Linux 7.3.4 ", "verdict: 1 passed, 0 failed, 0 skipped"):
+            self.assertIn(line, said)
+        self.assertEqual(self.main("kunit", work=mock.Mock()), 1)       # nothing was seen
+        self.printed()
+        self.assertEqual(self.main("tree", module=tree_command, work=mock.Mock()), 0)
+        self.assertNotIn("verdict", self.printed())                     # it judges nothing
 
-    def test_nothing_was_seen(self):
-        self.assertEqual(self.main("kunit", work=lambda context, args: None), 1)
-
-    def test_end_halfway(self):
-        def work(context, args):
-            context.tally.check(False, "what was seen", "./run kunit")
-            raise Fail("no more disk")
-        self.assertEqual(self.main("kunit", "folio_*.a b", work=work, KDIR="/k"), 1)
-        for line in ("NOT AS EXPECTED: what was seen", "NOT AS EXPECTED: no more disk",
-                     "rerun just this: KDIR=/k ./run kunit 'folio_*.a b'", "0 passed, 2 failed",
-                     "not run: what comes after that"):
-            self.assertIn(line, self.said)
-
-    def test_end_before_anything_was_seen(self):
-        def work(context, args):
-            raise Fail("no more disk")
-        with self.assertRaisesRegex(Fail, "no more disk"):
-            self.main("kunit", work=work)
-
-    def test_interrupt(self):
-        def work(context, args):
-            context.tally.check(False, "what was seen")
-            raise KeyboardInterrupt
+    def test_ends_halfway(self):
+        def end(failure):
+            def work(context, args):
+                context.tally.check(False, "what was seen")
+                raise failure
+            return self.main("kunit", "folio_*.a b", work=work, KDIR="/k")
+        self.assertEqual(end(Fail("no more disk")), 1)
+        said = self.printed()
+        for line in ("what was seen", "no more disk"):
+            self.assertIn(f"NOT AS EXPECTED: {line}\n", said)
+        self.assertIn("0 passed, 2 failed", said)
         with self.assertRaises(KeyboardInterrupt):
-            self.main("kunit", work=work, BASE="7.3")
-        self.assertIn("NOT AS EXPECTED: what was seen", self.said)
-        self.assertIn("rerun just this: BASE=7.3 ./run kunit\n", self.said)
-
-    def test_a_command_that_judges_nothing(self):
-        self.assertEqual(self.main("tree", module=tree_command,
-                                   work=lambda context, args: None), 0)
-        self.assertNotIn("verdict", self.said)
-
-    def test_a_mistake_is_said_before_anything_is_done(self):
-        for words in (["own", "x"], ["test", "x"], ["test", "--all", "mails"], ["kunit", "--on"],
-                      ["explore", "--print-command"]):
-            with self.assertRaises(Fail):
-                self.main(*words)
-            self.assertEqual(self.said, "")
+            end(KeyboardInterrupt)
+        for text in (said, self.printed()):
+            for line in ("NOT AS EXPECTED: what was seen\n", "not run: what comes after that\n",
+                         "rerun just this: KDIR=/k ./run kunit 'folio_*.a b'\n"):
+                self.assertIn(line, text)
+        # Before anything was seen
+        self.assertFail("no more disk", self.main, "kunit",
+                        work=mock.Mock(side_effect=Fail("no more disk")))
 
     def test_all_that_was_asked_for(self):
         self.assertEqual(self.main("matrix", "--list"), 0)
-        self.assertNotIn("base: ", self.said)
-
-
-class Bases(unittest.TestCase):
-    """A base that can't be had, or on which not all can be done."""
+        self.assertNotIn("base: ", self.printed())
+        self.assertTrue(parsed("explore", "--print-command", "--actors", "FT").print_command)
 
     def test_kernel_that_is_not_shipped_any_more(self):
-        context = counted()
-        with mock.patch.object(test_command, "further", side_effect=debian.NotShipped("gone")), \
-                quiet() as out:
-            test_command.older(context)
-        self.assertEqual((context.tally.skipped, context.tally.failed), (1, []))
-        self.assertEqual(out.getvalue(), "not run: Linux 6.12: gone\n")
-        with mock.patch.object(test_command, "further", side_effect=Fail("no network")), \
-                self.assertRaisesRegex(Fail, "no network"):
-            test_command.older(context)
-
-    def test_where_steps_are_not_for(self):
-        with environment():
-            for how, no_uml, newest, of_debian in (({}, False, False, False),
-                                                   ({"uml_smp": False, "newest": False}, True, True,
-                                                    True)):
-                context = counted(**how)
-                self.assertEqual((bool(test_command.no_uml(context)),
-                                  bool(test_command.not_newest(context)),
-                                  bool(test_command.of_debian(context))),
-                                 (no_uml, newest, of_debian))
-        with environment(KDIR="/k"):
-            self.assertTrue(test_command.of_debian(counted()))
+        self.patch(test_command, further=mock.Mock(side_effect=debian.NotShipped("gone")))
+        tally = tally_of(test_command.older)
+        self.assertEqual((tally.skipped, tally.failed), (1, []))
+        self.assertEqual(self.printed(), "not run: Linux 6.12: gone\n")
+        self.patch(test_command, further=mock.Mock(side_effect=Fail("no network")))
+        self.assertFail("no network", tally_of, test_command.older)

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A series is composed of what is written for a release, and of what all share."""
+"""A series is composed of what is written for a release and of what all share, if asked for."""
 
-import contextlib
 import os
-import tempfile
-import unittest
+from types import SimpleNamespace
 from unittest import mock
 
 from driver.core import paths
 from driver.core.stage import Fail
-from driver.kernel import compose, source
-from driver.kernel.compose import SERIES
+from driver.core.tally import Tally
+from driver.kernel import compose, mails, source
+from driver.kernel import context as contexts
+from driver.kernel.compose import KERNELS, LAB, MM, SERIES, STOCK_LAB, TCP
+from driver.kernel.context import Commits
 from driver.kernel.source import RELEASES, Base
-from driver.tests.helpers import environment, quiet
+from driver.tests.helpers import Case, counted, environment, log, put
 
 MESSAGE = "mm: one\n\nWhy.\n\nAssisted-by: LLM\n"
 EDITS = """\
@@ -25,77 +26,51 @@ diff --git a/mm/folio.c b/mm/folio.c
 """
 
 
-class Older(unittest.TestCase):
-    def test_message_for_an_older_kernel(self):
+class Series(Case):
+    """What is in series/."""
+
+    def test_each_patch(self):
+        """It has files, and tags itself; each file that it adds is there, and is added once."""
+        for release in RELEASES:
+            added = []
+            for name in SERIES:
+                self.assertTrue(compose.patches(name, release))
+                for patch in compose.patches(name, release):
+                    self.assertRegex(patch.message, r"(?m)^Assisted-by: LLM( \w+)*$", patch.slug)
+                    self.assertNotIn("Signed-off-by", patch.message)
+                    added += patch.files
+                for folder, *inside in os.walk(os.path.join(
+                        paths.ROOT, compose.folder(name, release))):
+                    self.assertTrue(any(inside), f"{folder} is empty")
+            self.assertEqual(len(added), len(set(added)))
+            for path in added:
+                self.assertTrue(os.path.isfile(os.path.join(paths.ROOT, path)), path)
+
+    def test_for_an_older_kernel(self):
         text = compose.carried("6.12", "mm: x\n\nTested-on: y, and\n\nAssisted-by: LLM\n")
         self.assertRegex(text, r"and\n\n\[ For 6\.12\.y\. [^]]* \]\nAssisted-by: LLM\n$")
-
-    def test_files_that_moved(self):
         text = "mm/folio: a/mm/folio.c mm/folio_bench.c folio:"
         self.assertEqual(compose.moved("6.12", text),
                          "mm/swap: a/mm/swap.c mm/folio_bench.c folio:")
         self.assertEqual(compose.moved("7.3", text), text)
 
 
-class Series(unittest.TestCase):
-    """What is in series/."""
-
-    def test_every_mail_tags_itself(self):
-        for release in RELEASES:
-            for name in SERIES:
-                self.assertTrue(compose.patches(name, release))
-                for patch in compose.patches(name, release):
-                    self.assertRegex(patch.message, r"(?m)^Assisted-by: LLM( \w+)*$", patch.slug)
-                    self.assertNotIn("Signed-off-by", patch.message)
-
-    def test_overlay(self):
-        """Each file that is added is there, and is added once."""
-        for release in RELEASES:
-            added = [path for name in SERIES for patch in compose.patches(name, release)
-                     for path in patch.files]
-            self.assertEqual(len(added), len(set(added)))
-            for path in added:
-                self.assertTrue(os.path.isfile(os.path.join(paths.ROOT, path)), path)
-
-    def test_what_is_only_an_older_one_s_has_a_place(self):
-        for release in RELEASES[1:]:
-            for name in SERIES:
-                folder = os.path.join(paths.ROOT, compose.folder(name, release))
-                for slug in os.listdir(folder) if os.path.isdir(folder) else ():
-                    path = os.path.join(folder, slug)
-                    if os.path.isdir(path):
-                        self.assertTrue(os.listdir(path), path)
-
-
-class Small(unittest.TestCase):
+class Small(Case):
     """A series of two patches on a kernel of two files."""
 
     def setUp(self):
-        stack = contextlib.ExitStack()
-        self.addCleanup(stack.close)
-        self.root = os.path.realpath(stack.enter_context(tempfile.TemporaryDirectory()))
-        for where, name, value in ((paths, "OUT", self.root + "/out"), (compose, "ROOT", self.root),
-                                   (source, "NEEDED_GIB", 0), (source, "FURTHER_GIB", 0)):
-            stack.enter_context(mock.patch.object(where, name, value))
-        stack.enter_context(environment())
-        stack.enter_context(quiet())
-        self.put("tree/Makefile", "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 1\n")
-        self.put("tree/mm/folio.c", "int a;\n")
-        self.put("tree/mm/swap.c", "int a;\n")
-        self.put("series/mm/01-one/message", MESSAGE)
-        self.put("series/mm/01-one/edits.diff", EDITS)
-        self.put("series/mm/02-two/message", MESSAGE.replace("one", "two"))
-        self.put("series/mm/02-two/files", "lib/new.c\ntools/new.sh\n")
-        self.put("lib/new.c", "int c;\n")
-        self.put("tools/new.sh", "#!/bin/sh\n", 0o755)
+        super().setUp()
+        self.root = self.folder({
+            "tree/Makefile": "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 1\n",
+            "tree/mm/folio.c": "int a;\n", "tree/mm/swap.c": "int a;\n",
+            "series/mm/01-one/message": MESSAGE, "series/mm/01-one/edits.diff": EDITS,
+            "series/mm/02-two/message": MESSAGE.replace("one", "two"),
+            "series/mm/02-two/files": "lib/new.c\ntools/new.sh\n", "lib/new.c": "int c;\n"})
+        put(self.root, {"tools/new.sh": "#!/bin/sh\n"}, 0o755)
+        self.patch(paths, OUT=self.root + "/out")
+        self.patch(compose, ROOT=self.root)
+        self.patch(source, NEEDED_GIB=0, FURTHER_GIB=0)
         self.base = source.from_kdir(self.root + "/tree")
-
-    def put(self, path, text, mode=0o644):
-        path = os.path.join(self.root, path)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as out:
-            out.write(text)
-        os.chmod(path, mode)
 
     def composed(self, release="7.3"):
         base = self.base if release == "7.3" else mock.Mock(
@@ -103,80 +78,142 @@ class Small(unittest.TestCase):
             src=self.base.src, version=release + ".1")
         return compose.compose(base, "mm", self.base.commit)
 
-    def show(self, what):
-        return self.base.git("show", what)
-
     def test_commits(self):
         (one, first), (two, second) = self.composed()
         self.assertEqual((one.slug, two.slug), ("01-one", "02-two"))
         self.assertEqual((one.paths(), two.paths()),
                          (["mm/folio.c"], ["lib/new.c", "tools/new.sh"]))
-        self.assertEqual(self.base.git("rev-parse", f"{first}^"), self.base.commit)
-        self.assertEqual(self.base.git("rev-parse", f"{second}^"), first)
-        self.assertEqual(self.show(f"{first}:mm/folio.c"), "int a;\nint b;")
-        self.assertEqual(self.show(f"{second}:lib/new.c"), "int c;")
+        self.assertEqual(self.base.git("rev-parse", f"{first}^", f"{second}^").split(),
+                         [self.base.commit, first])
+        self.assertEqual(self.base.git("show", f"{first}:mm/folio.c"), "int a;\nint b;")
+        self.assertEqual(self.base.git("show", f"{second}:lib/new.c"), "int c;")
         self.assertEqual(self.base.git("show", "-s", "--format=%B", first), MESSAGE.strip())
         modes = self.base.git("ls-tree", "-r", second).splitlines()
-        self.assertEqual([line.split()[0] for line in modes if "new" in line],
-                         ["100644", "100755"])
+        self.assertEqual([line.split()[0] for line in modes if "new" in line], ["100644", "100755"])
         self.assertEqual([second for _, second in self.composed()], [first, second])
 
     def test_on_an_older_release(self):
         """Shared, but for the names of files; what is its own takes the place of that."""
         (one, first), _ = self.composed("6.12")
-        self.assertEqual(self.show(f"{first}:mm/swap.c"), "int a;\nint b;")
+        self.assertEqual(self.base.git("show", f"{first}:mm/swap.c"), "int a;\nint b;")
         self.assertIn("[ For 6.12.y. ", one.message)
-        self.put("series/on-6.12/mm/01-one/edits.diff", EDITS.replace("folio.c", "swap.c")
-                 .replace("int b", "int d"))
-        self.put("series/on-6.12/mm/01-one/message", MESSAGE)
-        self.put("series/on-6.12/mm/03-three/message", MESSAGE.replace("one", "three"))
-        self.put("series/on-6.12/mm/03-three/edits.diff", EDITS)
+        put(self.root + "/series/on-6.12/mm", {
+            "01-one/edits.diff": EDITS.replace("folio.c", "swap.c").replace("int b", "int d"),
+            "01-one/message": MESSAGE, "03-three/message": MESSAGE.replace("one", "three"),
+            "03-three/edits.diff": EDITS})
         (one, first), _, (three, _) = self.composed("6.12")
-        self.assertEqual(self.show(f"{first}:mm/swap.c"), "int a;\nint d;")
+        self.assertEqual(self.base.git("show", f"{first}:mm/swap.c"), "int a;\nint d;")
         self.assertEqual((one.message, three.slug), (MESSAGE, "03-three"))
         self.assertEqual(len(self.composed()), 2)
 
-    def test_what_does_not_apply(self):
-        self.put("series/mm/01-one/edits.diff", EDITS.replace(" int a", " int z"))
-        with self.assertRaisesRegex(Fail, r"^series/mm/01-one/edits.diff does not apply to Linux "
-                                          r"7\.3\.1: patch failed: mm/folio.c:1; edit it"):
-            self.composed()
-
-    def test_what_is_not_there(self):
+    def test_refused(self):
+        put(self.root, {"series/mm/01-one/edits.diff": EDITS.replace(" int a", " int z")})
+        self.assertFail(r"^series/mm/01-one/edits.diff does not apply to Linux 7\.3\.1: patch "
+                        "failed: mm/folio.c:1; edit it", self.composed)
+        put(self.root, {"series/mm/01-one/edits.diff": EDITS})
         os.unlink(os.path.join(self.root, "lib/new.c"))
-        with self.assertRaisesRegex(Fail, "lib/new.c is named in series/ but is not in the overl"):
-            self.composed()
-        self.put("series/on-6.12/mm/01-other-name/edits.diff", EDITS)
-        with self.assertRaisesRegex(Fail, "there is no message in series/mm/01-other-name, nor "
-                                          "one in series/on-6.12/mm/01-other-name"):
-            self.composed("6.12")
+        self.assertFail("lib/new.c is named in series/ but is not in the overl", self.composed)
+        put(self.root, {"series/on-6.12/mm/01-other-name/edits.diff": EDITS})
+        self.assertFail("there is no message in series/mm/01-other-name, nor one in "
+                        "series/on-6.12/mm/01-other-name", self.composed, "6.12")
 
     def test_part_of_a_patch(self):
-        self.put("series/mm/01-one/files", "lib/new.c\nmm/bench.c\n")
-        self.put("mm/bench.c", "int e;\n")
+        put(self.root, {"series/mm/01-one/files": "lib/new.c\nmm/bench.c\n",
+                        "mm/bench.c": "int e;\n"})
         part = compose.part_of(self.base, self.base.commit, compose.patches("mm")[0], "mm/")
         self.assertEqual(self.base.git("diff", "--name-only", self.base.commit, part).split(),
                          ["mm/bench.c", "mm/folio.c"])
 
+    def test_a_release_without_mails(self):
+        base = Base("kdir-x", "7.5.0", "", "7.3")
+        self.assertFail("there is no mail of the series mm", compose.compose, base, "mm", "0")
+        self.assertFail("patches/ has 1 mails of the series mm, series/mm ", compose.compose,
+                        base, "mm", "0", {"0000-cover-letter.txt": "", "0001-x.patch": ""})
 
-class Stopped(unittest.TestCase):
     def test_files_that_git_am_names(self):
-        with tempfile.NamedTemporaryFile("w") as log:
-            log.write("error: patch failed: mm/vmscan.c:12\nerror: mm/vmscan.c: patch does not "
-                      "apply\nCONFLICT (content): Merge conflict in mm/folio.c\n")
-            log.flush()
-            self.assertEqual(compose.stopped_at(log.name), "mm/vmscan.c, mm/folio.c")
+        text = ("error: patch failed: mm/vmscan.c:12\nerror: mm/vmscan.c: patch does not apply\n"
+                "CONFLICT (content): Merge conflict in mm/folio.c\n")
+        self.assertEqual(compose.stopped_at(log(text)), "mm/vmscan.c, mm/folio.c")
         self.assertEqual(compose.stopped_at(os.devnull), "none named")
 
 
-class Foreign(unittest.TestCase):
-    """A release that there are no mails for: those of the nearest are tried."""
+class Contexts(Case):
+    """Kernels are composed when they are asked for, once, each on top of the one below it."""
 
-    def test_another_number_of_mails(self):
-        base = Base("kdir-x", "7.5.0", "", "7.3")
-        with self.assertRaisesRegex(Fail, "patches/ has 1 mails of the series mm, series/mm "):
-            compose.compose(base, "mm", "0", {"0000-cover-letter.txt": "", "0001-x.patch": ""})
+    def setUp(self):
+        super().setUp()
+        self.did = []
 
-    def test_without_mails(self):
-        with self.assertRaises(Fail):
-            compose.compose(Base("kdir-x", "7.5.0", "", "7.3"), "mm", "0")
+        def composed(base, series, onto, theirs=None):
+            self.did.append((series, onto, theirs))
+            return [(None, "half"), (None, f"{onto}+{series}")]
+        self.patch(compose, compose=composed,
+                   stock_with_points=lambda base, *those: " ".join(those))
+
+    def commits(self, **how):
+        base = counted(**how).base
+        base.commit = "stock"
+        return Commits(base)
+
+    def test_each_on_what_is_below_it(self):
+        commits = self.commits()
+        found = {kernel: commits[kernel] for kernel in [*KERNELS, STOCK_LAB]}
+        self.assertEqual(found, {
+            "stock": "stock", "mm": "stock+mm", "mm+tcp": "stock+mm+tcp",
+            "mm+lab": "stock+mm+lab", "all": "stock+mm+tcp+lab",
+            STOCK_LAB: "stock stock+mm stock+mm+lab"})
+        self.assertEqual(len(self.did), 4)
+        for kernel, series in KERNELS.items():
+            self.assertEqual(compose.name(series), kernel)
+            self.assertIn(compose.name(series[:-1]), KERNELS)
+
+    def test_just_what_is_asked_for(self):
+        """And that once."""
+        commits = self.commits()
+        for kernel, did in (("stock", []), ("mm", [(MM, "stock", None)])):
+            for _ in range(2):
+                self.assertTrue(commits[kernel])
+                self.assertEqual(self.did, did)
+        for _ in range(2):
+            self.assertEqual([commit for _, commit in commits.chain(TCP, "x")], ["half", "x+tcp"])
+        self.assertEqual(self.did[1:], [(TCP, "x", None)])
+
+    def test_mails_of_the_nearest_release(self):
+        self.patch(mails, committed=lambda series, release: f"{series} of {release}",
+                   composed=lambda base, series: f"{series} on {base}")
+        self.patch(contexts.source, from_debian=lambda releases: f"Debian {releases[0]}")
+        for release, lab in (("7.3", "lab of 7.3"), ("6.12", "lab on Debian 6.12")):
+            self.did.clear()
+            commits = self.commits(foreign=True, release=release)
+            self.assertEqual(commits["mm+lab"], "stock+mm+lab")
+            self.assertEqual(self.did, [(MM, "stock", f"mm of {release}"), (LAB, "stock+mm", lab)])
+
+    def test_opened(self):
+        base = counted().base
+        self.patch(contexts.source, get=lambda: base)
+        with environment(BASE="7.3"):
+            context = contexts.open_context("./run kunit")
+        self.assertIs(context.base, base)
+        self.assertEqual((context.tally.rerun, context.tally.before), ("./run kunit", "BASE=7.3 "))
+        self.assertIn("base: Linux 7.3.4 (", self.printed())
+        other = context.counted_by(Tally())
+        self.assertIs(other.shared, context.shared)
+        self.assertIsNot(other.tally, context.tally)
+
+    def settled(self, ident, failure=None, **how):
+        """Does a base stay the base?"""
+        base, commits = counted(ident=ident, **how).base, mock.MagicMock()
+        commits.__getitem__.side_effect = failure
+        context = SimpleNamespace(base=base, commit=commits)
+        self.patch(contexts.source, from_debian=lambda releases: SimpleNamespace(version="6.12.9"))
+        contexts.settle(context)
+        self.assertEqual("the base is 6.12" in self.printed(), context.base is not base)
+        return context.base is base
+
+    def test_a_base_that_is_newer_than_all_mails(self):
+        fails = Fail("0001 does not apply")
+        self.assertTrue(self.settled("v7.3.4", fails))      # for which there are mails
+        self.assertTrue(self.settled("v7.4.1", foreign=True))
+        self.assertFalse(self.settled("v7.4.1", fails, foreign=True))
+        # What the user has chosen stays
+        self.assertFail("does not apply", self.settled, "kdir-x", fails, foreign=True)

@@ -4,14 +4,11 @@
 import glob
 import os
 import re
-import unittest
 from types import SimpleNamespace
 
 from driver.core import paths
-from driver.core.paths import logfile
-from driver.core.stage import Fail
 from driver.kernel import console
-from driver.tests.helpers import counted
+from driver.tests.helpers import Case, log, tally_of
 
 SCAN = "tools/testing/selftests/rcutorture/bin/console-badness.sh"
 KUNIT = ("[ 1.0] booting\n[ 1.1] KTAP version 1\n[ 1.2] 1..1\n"
@@ -27,29 +24,23 @@ def source():
         (path for path in there if os.path.exists(os.path.join(path, SCAN))), None)
 
 
-class Split(unittest.TestCase):
+class Split(Case):
     def test_kunit_is_told_from_the_rest(self):
         kunit, rest = console.kunit_lines(KUNIT)
         self.assertIn("page dumped", kunit)
-        self.assertIn("booting", rest)
-        self.assertIn("later", rest)
-        self.assertNotIn("page dumped", rest)
-
-    def test_no_kunit(self):
-        self.assertEqual(console.kunit_lines("[ 1.0] booting\n"), ("", "[ 1.0] booting\n"))
-
-    def test_kunit_that_did_not_end(self):
-        kunit, rest = console.kunit_lines(KUNIT[:KUNIT.index("[ 1.4]")])
+        self.assertEqual(rest, "[ 1.0] booting\n[ 1.1] \n[ 1.5] later\n")
+        kunit, rest = console.kunit_lines(KUNIT[:KUNIT.index("[ 1.4]")])        # it did not end
         self.assertIn("page dumped", kunit)
         self.assertEqual(rest, "[ 1.0] booting\n[ 1.1] ")
+        self.assertEqual(console.kunit_lines("[ 1.0] booting\n"), ("", "[ 1.0] booting\n"))
 
     def test_no_scan(self):
-        with self.assertRaisesRegex(Fail, "does not run"):
-            console.splats(SimpleNamespace(src=paths.LOG), "fine")
+        self.assertFail("does not run", console.splats, SimpleNamespace(src=paths.LOG), "fine")
 
 
-class Scan(unittest.TestCase):
+class Scan(Case):
     def setUp(self):
+        super().setUp()
         self.src = source()
         if not self.src:
             self.skipTest("there is no kernel tree in out/ yet, nor does DRIVER_TEST_SRC name one: "
@@ -64,23 +55,18 @@ class Scan(unittest.TestCase):
             self.assertTrue(console.badness(base, "[ 1.0] fine\n[ 2.0] " + line), line)
         self.assertEqual(console.badness(base, "[ 1.0] fine"), [])
 
-    def judged(self, text, known=None):
-        path, context = logfile("driver-test.console"), counted(src=self.src)
-        with open(path, "w") as out:
-            out.write(text)
-        console.is_clean(context, "x", path, "./run y", known)
-        self.assertEqual(context.tally.reruns, ["./run y"] * len(context.tally.failed))
-        return "".join(context.tally.failed)
-
-    def test_clean(self):
-        self.assertEqual(self.judged(KUNIT), "")
-        self.assertRegex(self.judged(KUNIT + "[ 1.6] page dumped because: y\n"),
-                         r"^x: the console is not clean \(out/log/driver-test\.console\): "
-                         r"\[ 1\.6\] page dumped because: y$")
-        # Whatever a case provokes, this it does not
-        self.assertIn("BUG: KASAN", self.judged(KUNIT.replace("page dumped", "BUG: KASAN")))
-
-    def test_known(self):
-        text = "[ 1.0] fine\n[ 1.1] list_del corruption. x\n"
-        self.assertIn("list_del", self.judged(text))
-        self.assertEqual(self.judged(text, re.compile(".*list_del corruption.*\n")), "")
+    def test_judged(self):
+        corruption = "[ 1.0] fine\n[ 1.1] list_del corruption. x\n"
+        for text, known, said in (
+                (KUNIT, None, "^$"),
+                (KUNIT + "[ 1.6] page dumped because: y\n", None,
+                 r"^x: the console is not clean \(out/log/driver-test\.console\): "
+                 r"\[ 1\.6\] page dumped because: y$"),
+                # Whatever a case provokes, this it does not
+                (KUNIT.replace("page dumped", "BUG: KASAN"), None, "BUG: KASAN"),
+                (corruption, None, "list_del"),
+                (corruption, re.compile(".*list_del corruption.*\n"), "^$")):
+            with self.subTest(text=text, known=known):
+                tally = tally_of(console.is_clean, "x", log(text), "./run y", known, src=self.src)
+                self.assertEqual(tally.reruns, ["./run y"] * len(tally.failed))
+                self.assertRegex("".join(tally.failed), said)

@@ -2,16 +2,13 @@
 """What KUnit says is counted, and what a case that failed said is shown."""
 
 import json
-import tempfile
-import unittest
 from unittest import mock
 
 from driver.commands import kunit as command
 from driver.core import expected
-from driver.core.paths import logfile
 from driver.core.stage import Fail
 from driver.suites import kunit
-from driver.tests.helpers import counted
+from driver.tests.helpers import Case, counted, log, tally_of
 
 CONSOLE = """\
 KTAP version 1
@@ -46,69 +43,40 @@ def stamped(console):
                    for number, line in enumerate(console.splitlines()))
 
 
-class Report(unittest.TestCase):
-    """The file that kunit.py writes."""
+class KUnit(Case):
+    def load(self, *groups):
+        return kunit.results(log(json.dumps({"sub_groups": groups}), "json"))
 
-    def load(self, report):
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as out:
-            json.dump(report, out)
-            out.flush()
-            return kunit.results(out.name)
-
-    def test_crash_is_a_failure(self):
-        cases = [{"name": "a", "status": "PASS"}, {"name": "b", "status": "ERROR"},
-                 {"name": "c", "status": "SKIP"}]
-        self.assertEqual(self.load({"sub_groups": [{"name": "s", "test_cases": cases}]}),
-                         {"s.a": "pass", "s.b": "fail", "s.c": "skip"})
-
-    def test_cases_with_parameters(self):
-        cases = [{"name": "put lru", "status": "PASS"}]
-        self.assertEqual(self.load({"sub_groups": [
-            {"name": "s", "test_cases": [], "sub_groups": [{"name": "b", "test_cases": cases}]}]}),
-            {"s.b.put lru": "pass"})
-
-    def test_nothing_ran(self):
-        with self.assertRaisesRegex(Fail, "ran no test"):
-            self.load({"sub_groups": []})
-
-    def test_died(self):
+    def test_results(self):
+        cases = [{"name": name, "status": status} for name, status in
+                 (("a", "PASS"), ("b", "ERROR"), ("c", "SKIP"), ("d", "FAIL"))]
+        with_parameters = {"name": "s", "test_cases": [], "sub_groups": [
+            {"name": "b", "test_cases": [{"name": "put lru", "status": "PASS"}]}]}
+        self.assertEqual(self.load({"name": "s", "test_cases": cases}, with_parameters),
+                         {"s.a": "pass", "s.b": "fail", "s.c": "skip", "s.d": "fail",
+                          "s.b.put lru": "pass"})
+        self.assertFail("ran no test", self.load)
         self.assertTrue(kunit.died({"s.a": "pass", "s.": "fail"}))
         self.assertFalse(kunit.died({"s.a": "pass"}))
 
-
-class Wanted(unittest.TestCase):
     def test_what_a_glob_selects(self):
-        names = ["s.a", "s.a_b", "t.a"]
-        with mock.patch.object(expected, "load", lambda *rest: {"qemu": dict.fromkeys(names)}):
-            for glob, want in (("", names), ("s", names[:2]), ("s.a", ["s.a"]),
-                               ("?.a*", names), ("t*", ["t.a"]), ("*.a_*", ["s.a_b"])):
-                self.assertEqual(list(kunit.wanted("qemu", glob)), want, glob)
-
-    def test_places_are_the_columns(self):
         self.assertEqual([*kunit.PLACES, kunit.PLAIN], list(expected.load("kunit")))
-
-    def test_a_glob_that_selects_none(self):
         for glob in ("", "folio_release", "folio_*", "folio_release.release_lru"):
             command.check(glob)
-        with self.assertRaisesRegex(Fail, "^folio_race.replay is of the lab: ./run replay runs"):
-            command.check("folio_race.replay")
-        with self.assertRaisesRegex(Fail, "^there is no suite 'x'; there are: folio_release, foli"):
-            command.check("x")
+        names = ["s.a", "s.a_b", "t.a"]
+        self.patch(expected, load=lambda *rest: {"qemu": dict.fromkeys(names)})
+        for glob, want in (("", names), ("s", names[:2]), ("s.a", ["s.a"]),
+                           ("?.a*", names), ("t*", ["t.a"]), ("*.a_*", ["s.a_b"])):
+            self.assertEqual(list(kunit.wanted("qemu", glob)), want, glob)
 
-    def test_uml_with_one_cpu(self):
-        for place in ("uml-smp", "uml-up"):
-            with self.assertRaisesRegex(Fail, "UML has one CPU in Linux 6.12.9, .*--on qemu"):
-                command.run(counted(uml_smp=False, version="6.12.9"),
-                            mock.Mock(suite="", on=place))
-
-
-class Said(unittest.TestCase):
     def test_expectations(self):
         for console in (CONSOLE, stamped(CONSOLE), CONSOLE.replace("\n", "\r\n")):
             self.assertEqual(kunit.expectations(console, FOUND),
-                             {"folio_release.release_lost": SAID})
-
-    def test_a_case_with_parameters(self):
+                             {"folio_release.release_lost": SAID,
+                              "folio_release.release_late": "\n    it says needs two CPUs"})
+        for console, names in (("", FOUND), (CONSOLE, {"s.": "fail", "t": "fail"})):
+            self.assertEqual(kunit.expectations(console, names), {})
+        # A case with parameters
         console = CONSOLE.replace("# release_lost:", "    # release_lost:").replace(
             "# release_lost.speed: slow\n", "        not ok 1 put lru\n        ok 2 batch lru\n")
         name = "folio_release.release_lost.put lru"
@@ -123,44 +91,29 @@ class Said(unittest.TestCase):
         text = kunit.expectations("".join(one % line for line in range(4)), ["s.a"])["s.a"]
         self.assertNotIn("more", text)
 
-    def test_none(self):
-        self.assertEqual(kunit.expectations("", FOUND), {})
-        self.assertEqual(kunit.expectations(CONSOLE, {"s.": "fail", "t": "fail"}), {})
-
     def test_shown_with_the_failure(self):
-        for console in (CONSOLE, stamped(CONSOLE)):
-            with open(logfile("driver-test.console"), "w") as out:
-                out.write(console)
-            context = counted()
-            kunit.add(context, "KUnit on x", FOUND, {**FOUND, "folio_release.release_lost": "pass"},
-                      "./run kunit", "driver-test.console")
-            self.assertEqual(context.tally.failed, [
-                f"KUnit on x: folio_release.release_lost is fail, expected pass: {SAID}\n"
-                "    (all it said: out/log/driver-test.console)"])
-            self.assertEqual((context.tally.passed, context.tally.skipped, context.tally.reruns),
-                             (1, 1, ["./run kunit"]))
+        lost = (f"KUnit on x: folio_release.release_lost is fail, expected pass: {SAID}\n"
+                "    (all it said: out/log/driver-test.console)")
+        better = {**FOUND, "folio_release.release_lost": "pass"}
+        for console, want, passed, failed in ((CONSOLE, better, 1, [lost]),
+                                              (stamped(CONSOLE), better, 1, [lost]),
+                                              (CONSOLE, FOUND, 2, [])):
+            log(console)
+            tally = tally_of(kunit.add, "KUnit on x", FOUND, want, "./run kunit",
+                             "driver-test.console")
+            self.assertEqual((tally.passed, tally.skipped, tally.failed, tally.reruns),
+                             (passed, 1, failed, ["./run kunit"] * len(failed)))
 
-    def test_as_expected(self):
-        with open(logfile("driver-test.console"), "w") as out:
-            out.write(CONSOLE)
-        context = counted()
-        kunit.add(context, "KUnit on x", FOUND, FOUND, "./run kunit", "driver-test.console")
-        self.assertEqual((context.tally.passed, context.tally.failed), (2, []))
-
-
-class Run(unittest.TestCase):
-    """Which words a guest gets."""
-
-    def test_qemu(self):
+    def test_in_a_guest(self):
+        """Which words it gets, and if it may die."""
         context, boot = counted(), mock.Mock()
-        with mock.patch.multiple(kunit.qemu, boot=boot, initramfs=lambda base: "initrd"), \
-                mock.patch.object(kunit, "of_console", lambda context, name: {name: "pass"}):
-            self.assertEqual(kunit.exec_qemu(context, "image", "x"), {"x": "pass"})
-            kunit.exec_qemu(context, "image", "x", "s.a", ["b=1"])
-            self.assertEqual(boot.mock_calls, [
-                mock.call("image", "initrd", "x", "guest.kunit"),
-                mock.call("image", "initrd", "x", "guest.kunit kunit.filter_glob=s.a b=1")])
-            boot.side_effect = Fail("the guest died")
-            with self.assertRaises(Fail):
-                kunit.exec_qemu(context, "image", "x")
-            self.assertEqual(kunit.exec_qemu(context, "image", "x", dies=True), {"x": "pass"})
+        self.patch(kunit.qemu, boot=boot, initramfs=lambda base: "initrd")
+        self.patch(kunit, of_console=lambda context, name: {name: "pass"})
+        self.assertEqual(kunit.exec_qemu(context, "image", "x"), {"x": "pass"})
+        kunit.exec_qemu(context, "image", "x", "s.a", ["b=1"])
+        self.assertEqual(boot.mock_calls, [
+            mock.call("image", "initrd", "x", "guest.kunit"),
+            mock.call("image", "initrd", "x", "guest.kunit kunit.filter_glob=s.a b=1")])
+        boot.side_effect = Fail("the guest died")
+        self.assertFail("the guest died", kunit.exec_qemu, context, "image", "x")
+        self.assertEqual(kunit.exec_qemu(context, "image", "x", dies=True), {"x": "pass"})

@@ -1,168 +1,120 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A guest that hangs, dies or never starts is seen; KVM is used where it works."""
 
-import contextlib
 import json
 import os
-import tempfile
-import unittest
 from unittest import mock
 
 from driver.core.paths import logfile, read
 from driver.core.stage import Fail
 from driver.kernel import qemu
 from driver.kernel.qemu import KVM, TCG
-from driver.tests.helpers import environment, quiet
+from driver.tests.helpers import Case, environment, put
 
 NAME = "driver-test"
+CONSOLE, TESTS = logfile(f"{NAME}.console"), logfile(f"{NAME}.tap")
 
 
-class Guest(unittest.TestCase):
+class Guest(Case):
     """Stand-ins for QEMU: a guest that hangs, one that panics, one that never starts."""
 
     def boot(self, script, limit=2, **how):
-        with mock.patch.object(qemu, "QEMU", ["sh", "-c", script, "sh"]):
-            return qemu.boot("i", "i", NAME, time_limit=limit, accel=["x"], **how)
+        self.patch(qemu, QEMU=["sh", "-c", script, "sh"])
+        return qemu.boot("i", "i", NAME, time_limit=limit, accel=["x"], **how)
 
-    def test_hang(self):
-        with self.assertRaisesRegex(Fail, "did not finish within 1 s"):
-            self.boot("sleep 60", limit=1)
-
-    def test_what_a_guest_that_hangs_said_last(self):
-        console, tests = logfile(f"{NAME}.console"), logfile(f"{NAME}.tap")
-        with self.assertRaisesRegex(Fail, "(?s)out/log/driver-test.tap and .*ok 1 a\n.*a splat\n"):
-            self.boot(f"echo ok 1 a > {tests}; echo a splat > {console}; sleep 60", limit=1)
-
-    def test_death(self):
-        with self.assertRaisesRegex(Fail, "died before its tests ended"):
-            self.boot("true")
-
-    def test_ended_from_outside(self):
-        with self.assertRaisesRegex(Fail, "somebody ended the guest 'driver-test' from outside"):
-            self.boot("echo 'qemu: terminating on signal 15 from pid 1 (kill)'")
+    def test_bad_ends(self):
+        for said, script in (
+                ("died before its tests ended", "true"),
+                ("exited 3", "exit 3"),
+                ("somebody ended the guest 'driver-test' from outside",
+                 "echo 'qemu: terminating on signal 15 from pid 1 (kill)'")):
+            self.assertFail(said, self.boot, script)
+        # One that hangs is told with what it said last
+        script = f"echo ok 1 a > {TESTS}; echo a splat > {CONSOLE}; sleep 60"
+        self.assertFail("(?s)did not finish within 0.3 s.*out/log/driver-test.tap and .*ok 1 a\n"
+                        ".*a splat\n", self.boot, script, limit=0.3)
 
     def test_line_printed_twice(self):
-        console, _ = self.boot('echo "ok 1 a\n[ 1.0] ok\r\n** replaying previous printk message **'
-                               '\r\n[ 1.0] ok 2 b\r\nguest: tests ended" >'
-                               + logfile(f"{NAME}.console"))
-        with open(console, newline="") as text:
-            self.assertEqual(text.read(), "ok 1 a\n[ 1.0] ok 2 b\r\nguest: tests ended\n")
-
-    def test_no_start(self):
-        with self.assertRaisesRegex(Fail, "exited 3"):
-            self.boot("exit 3")
+        self.boot('echo "ok 1 a\n[ 1.0] ok\r\n** replaying previous printk message **\r\n'
+                  f'[ 1.0] ok 2 b\r\n{qemu.ENDED}" > {CONSOLE}')
+        with open(CONSOLE, newline="") as text:
+            self.assertEqual(text.read(), f"ok 1 a\n[ 1.0] ok 2 b\r\n{qemu.ENDED}\n")
 
     def test_command(self):
-        console = logfile(f"{NAME}.console")
-        self.boot(f'echo "$@"; echo {qemu.ENDED} >{console}', append="guest.test=x")
+        script = f'echo "$@"; echo {qemu.ENDED} >{CONSOLE}'
+        self.boot(script, append="guest.test=x")
         words = read(logfile(f"{NAME}.qemu"))
         for part in ("-kernel i -initrd i -append console=ttyS0 ", " guest.test=x -chardev file,",
-                     f"-serial file:{console} "):
+                     f"-serial file:{CONSOLE} "):
             self.assertIn(part, words)
-        self.boot(f'echo "$@"; echo {qemu.ENDED} >{console}', machine=["-m", "2G"],
-                  follow=lambda line: None)
+        self.boot(script, machine=["-m", "2G"], follow=lambda line: None)
         words = read(logfile(f"{NAME}.qemu"))
         self.assertIn("-chardev stdio,", words)
         self.assertTrue(words.endswith(" -m 2G\n"), words)
 
 
-class Accelerator(unittest.TestCase):
+class Accelerator(Case):
     def setUp(self):
-        stack = contextlib.ExitStack()
-        self.addCleanup(stack.close)
-        self.out = stack.enter_context(tempfile.TemporaryDirectory())
-        self.start = mock.Mock()
-        stack.enter_context(mock.patch.multiple(qemu, OUT=self.out, start=self.start,
-                                                DEVICE=os.devnull))
-        stack.enter_context(environment())
-        self.said = stack.enter_context(quiet())
+        super().setUp()
+        self.memory, self.start = os.path.join(self.folder(), "kvm.json"), mock.Mock()
+        self.patch(qemu, OUT=os.path.dirname(self.memory), start=self.start, DEVICE=os.devnull)
 
     def choose(self):
         return qemu.Accelerator().choose("i", "i")
 
-    def test_named(self):
-        for name, want in (("tcg", TCG), ("kvm", KVM)):
+    def test_named_or_without_a_device(self):
+        for name, device, want in (("tcg", os.devnull, TCG), ("kvm", os.devnull, KVM),
+                                   ("", "/nowhere/kvm", TCG)):
+            self.patch(qemu, DEVICE=device)
             with environment(ACCEL=name):
                 self.assertEqual(self.choose(), want)
         self.start.assert_not_called()
-        self.assertEqual((os.listdir(self.out), self.said.getvalue()), ([], ""))
-        with environment(ACCEL="xen"), self.assertRaisesRegex(
-                Fail, "^ACCEL=xen: there are tcg and kvm$"):
-            self.choose()
-
-    def test_named_by_nobody(self):
+        self.assertEqual((os.path.exists(self.memory), self.printed()), (False, ""))
+        with environment(ACCEL="xen"):
+            self.assertFail("^ACCEL=xen: there are tcg and kvm$", self.choose)
+        self.patch(qemu, DEVICE=os.devnull)
         with environment(ACCEL=""):
             self.assertEqual(self.choose(), KVM)
         self.start.assert_called_once()
 
-    def test_no_device(self):
-        with mock.patch.object(qemu, "DEVICE", "/nowhere/kvm"):
-            self.assertEqual(self.choose(), TCG)
-        self.start.assert_not_called()
-        self.assertEqual(os.listdir(self.out), [])
-
-    def test_it_works(self):
-        self.assertEqual([self.choose() for _ in range(3)], [KVM] * 3)
-        self.start.assert_called_once()
-        self.assertEqual(self.start.call_args.args[-1], KVM)
-        self.assertEqual(self.said.getvalue().count("guests run under KVM"), 1)
-
-    def test_it_does_not_work(self):
-        self.start.side_effect = Fail("did not finish")
-        self.assertEqual([self.choose() for _ in range(3)], [TCG] * 3)
-        self.start.assert_called_once()
-        self.assertEqual(self.said.getvalue().count("guests run under TCG"), 1)
-
-    def test_after_the_machine_was_booted_anew(self):
-        self.start.side_effect = Fail("did not finish")
-        self.choose()
-        path = os.path.join(self.out, "kvm.json")
-        with open(path) as known:
-            self.assertEqual(json.load(known)["works"], False)
-        with open(path, "w") as known:
-            json.dump({"boot": "another", "works": False}, known)
-        self.start.side_effect = None
-        self.assertEqual(self.choose(), KVM)
-        self.assertEqual(self.start.call_count, 2)
+    def test_probe(self):
+        """It is done once, and said; and once more after the machine was booted anew."""
+        for failure, want, name in ((None, KVM, "KVM"), (Fail("did not finish"), TCG, "TCG")):
+            put(os.path.dirname(self.memory), {"kvm.json": json.dumps(
+                {"boot": "another", "works": not failure})})
+            self.start.reset_mock()
+            self.start.side_effect = failure
+            self.assertEqual([self.choose() for _ in range(3)], [want] * 3)
+            self.start.assert_called_once()
+            self.assertEqual(self.start.call_args.args[-1], KVM)
+            self.assertEqual(self.printed().count(f"guests run under {name}"), 1)
+        self.assertEqual(json.loads(read(self.memory))["works"], False)
 
     def test_one_that_was_chosen_is_kept(self):
         one = qemu.Accelerator()
         with environment(ACCEL="tcg"):
             self.assertEqual(one.choose("i", "i"), TCG)
         self.assertEqual(one.choose("i", "i"), TCG)
-
-    def test_what_boots_asks(self):
-        with mock.patch.object(qemu, "accelerator", qemu.Accelerator()), environment(ACCEL="kvm"):
-            qemu.boot("i", "i", NAME)
-            self.assertEqual(self.start.call_args.args[-1], KVM)
-            qemu.boot("i", "i", NAME, accel=["-accel", "tcg"])
-            self.assertEqual(self.start.call_args.args[-1], ["-accel", "tcg"])
+        self.patch(qemu, accelerator=qemu.Accelerator())
+        with environment(ACCEL="kvm"):
+            for how, want in (({}, KVM), ({"accel": ["-accel", "tcg"]}, ["-accel", "tcg"])):
+                qemu.boot("i", "i", NAME, **how)
+                self.assertEqual(self.start.call_args.args[-1], want)
 
 
-class Initramfs(unittest.TestCase):
+class Initramfs(Case):
     def test_packed_anew_only_if_something_changed(self):
-        with tempfile.TemporaryDirectory() as folder, mock.patch.object(qemu, "run") as run:
-            path = os.path.join(folder, "initramfs")
-            tests = os.path.join(folder, "tests")
-            os.makedirs(tests + "/schedules")
-            base = mock.Mock(dir=folder, src=folder)
-            for name in ("ext4.img", "gen_init_cpio", "tests/a", "tests/schedules/b.sched"):
-                open(os.path.join(folder, name), "w").close()
-
-            def pack(cmd, log):
-                open(path + ".new", "w").close()
-            run.side_effect = pack
+        folder = self.folder(dict.fromkeys(
+            ("ext4.img", "gen_init_cpio", "tests/a", "tests/schedules/b.sched"), ""))
+        path, base = os.path.join(folder, "initramfs"), mock.Mock(dir=folder, src=folder)
+        tests = os.path.join(folder, "tests")
+        run = self.patch(qemu, "run")
+        run.side_effect = lambda cmd, log: put(folder, {"initramfs.new": ""})
+        for changed, count in (({}, 1), ({}, 1), ({"tests/a": "more"}, 2), ({"tests/c": ""}, 3)):
+            put(folder, changed)
             self.assertEqual(qemu.initramfs(base, tests), path)
-            qemu.initramfs(base, tests)
-            run.assert_called_once()
-            spec = read(path + ".list")
-            for line in (f"file /tests/a {tests}/a 755 0 0\n", "dir /tests/schedules 755 0 0\n",
-                         "file /init "):
-                self.assertIn(line, spec)
-            with open(tests + "/a", "w") as out:
-                out.write("more")
-            qemu.initramfs(base, tests)
-            self.assertEqual(run.call_count, 2)
-            open(tests + "/c", "w").close()
-            qemu.initramfs(base, tests)
-            self.assertEqual(run.call_count, 3)
+            self.assertEqual(run.call_count, count)
+        spec = read(path + ".list")
+        for line in (f"file /tests/a {tests}/a 755 0 0\n", "dir /tests/schedules 755 0 0\n",
+                     f"file /tests/c {tests}/c 755 0 0\n", "file /init "):
+            self.assertIn(line, spec)

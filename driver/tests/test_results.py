@@ -2,18 +2,14 @@
 """The tables of README."""
 
 import os
-import tempfile
-import unittest
-from unittest import mock
 
 from driver.core.paths import read
-from driver.core.stage import Fail
 from driver.kernel.source import RELEASES
 from driver.suites import results
-from driver.tests.helpers import counted
+from driver.tests.helpers import Case, counted
 
 
-class Results(unittest.TestCase):
+class Results(Case):
     def test_tables(self):
         kept = [{"selftests": {"on": version, "columns": {
             "stock": {"same": "pass", "orphan": "fail"}, "mm": {"same": "pass", "orphan": "pass"}}}}
@@ -27,38 +23,28 @@ class Results(unittest.TestCase):
                       results.table("selftests", kept))
         self.assertEqual(results.table("guards", kept), "")
 
-    def test_no_place_for_them(self):
-        with mock.patch.object(results, "BEGIN", "nowhere"), self.assertRaisesRegex(
-                Fail, "README.md has no lines"):
-            results.write_tables()
-
-    def test_unknown_part(self):
-        with self.assertRaisesRegex(Fail, "there is no part 'x' .* there are: replays, "):
-            results.part("x")
-
     def test_kept_part_by_part(self):
-        with tempfile.TemporaryDirectory() as folder, mock.patch.object(results, "FOLDER", folder):
-            base = counted(release="6.12", version="6.12.9").base
-            self.assertEqual(results.load("6.12"), {})
-            results.keep(base, "replays", {"stock": {"`A` x": "y"}})
-            results.keep(base, "guards", {"": {"g": "needed"}})
-            results.keep(base, "replays", {"stock": {"`A` x": "z"}})
-            self.assertEqual(results.load("6.12"), {
-                "replays": {"on": "6.12.9", "columns": {"stock": {"`A` x": "z"}}},
-                "guards": {"on": "6.12.9", "columns": {"": {"g": "needed"}}}})
-            self.assertEqual(results.load("7.3"), {})
-
-    def test_written_in_their_place(self):
-        with tempfile.TemporaryDirectory() as folder, mock.patch.multiple(
-                results, FOLDER=folder, README=os.path.join(folder, "README.md")):
-            with open(results.README, "w") as out:
-                out.write(f"before\n{results.BEGIN}old\n{results.END}after\n")
-            results.keep(counted().base, "guards", {"": {"g": "needed"}})
-            results.write_tables()
-            self.assertEqual(read(results.README), (
-                f"before\n{results.BEGIN}\n| guard removed | 7.3.4 |\n| --- | --- |\n"
-                f"| g | needed |\n\n{results.END}after\n"))
-
-    def test_what_is_kept_is_of_the_parts_that_there_are(self):
         for release in RELEASES:
             self.assertLessEqual(results.load(release).keys(), results.PARTS.keys())
+        self.patch(results, FOLDER=self.folder())
+        base = counted(release="6.12", version="6.12.9").base
+        self.assertEqual(results.load("6.12"), {})
+        results.keep(base, "replays", {"stock": {"`A` x": "y"}})
+        results.keep(base, "guards", {"": {"g": "needed"}})
+        results.keep(base, "replays", {"stock": {"`A` x": "z"}})
+        self.assertEqual(results.load("6.12"), {
+            "replays": {"on": "6.12.9", "columns": {"stock": {"`A` x": "z"}}},
+            "guards": {"on": "6.12.9", "columns": {"": {"g": "needed"}}}})
+        self.assertEqual(results.load("7.3"), {})
+
+    def test_written_in_their_place(self):
+        folder = self.folder({"README.md": f"before\n{results.BEGIN}old\n{results.END}after\n"})
+        self.patch(results, FOLDER=folder, README=os.path.join(folder, "README.md"))
+        results.keep(counted().base, "guards", {"": {"g": "needed"}})
+        results.write_tables()
+        self.assertEqual(read(results.README), (
+            f"before\n{results.BEGIN}\n{results.claims()}\n{results.sets()}\n"
+            "| guard removed | 7.3.4 |\n| --- | --- |\n"
+            f"| g | needed |\n\n{results.END}after\n"))
+        self.patch(results, BEGIN="nowhere")
+        self.assertFail("README.md has no lines", results.write_tables)

@@ -2,16 +2,11 @@
 """A stress test that fails, gives up or does not do its share is seen."""
 
 import math
-import unittest
-from unittest import mock
 
-from driver import cli
 from driver.core import expected
-from driver.core.paths import logfile
 from driver.core.stage import Fail, Stage
-from driver.core.tally import Tally
 from driver.suites import stress
-from driver.tests.helpers import counted, quiet
+from driver.tests.helpers import Case, failures_of, log, own_logs, parsed, tally_of
 
 TAP = """\
 TAP version 13
@@ -29,36 +24,10 @@ WANT = {"stock": {"folio_stress.reads": "pass", "folio_stress.tcp_no_orphan": "f
         "mm+tcp": {"folio_stress.reads": "pass", "folio_stress.tcp_no_orphan": "pass"}}
 
 
-def parsed(*words):
-    return cli.parser().parse_args(["stress", *words])
-
-
-class Arguments(unittest.TestCase):
-    def test_minutes(self):
-        self.assertEqual(parsed("--minutes", "0.5").minutes, 0.5)
-        for bad in ("0", "-1", "abc", "nan", "inf", "1e9", ""):
-            with self.assertRaisesRegex(Fail, "^--minutes .*: say for how many minutes"):
-                stress.minutes(bad)
-
-    def test_others(self):
-        self.assertEqual(parsed("--seed", "0").seed, 0)
-        for option, bad in (("--seed", "-1"), ("--seed", "4294967296"), ("--on", "lab"),
-                            ("--debug", "kmsan")):
-            with self.assertRaisesRegex(Fail, f"^{option} {bad}: "):
-                parsed(f"{option}={bad}")
-
-    def test_command(self):
-        self.assertEqual(stress.command(parsed("--seed", "7")), "./run stress --minutes 1 --seed 7")
-        words = ("--minutes", "0.5", "--seed", "7", "--on", "stock", "--debug", "kasan")
-        self.assertEqual(stress.command(parsed(*words)), "./run stress " + " ".join(words))
-
-
-class Output(unittest.TestCase):
+class Stress(Case):
     def judged(self, text, on="stock", whole=True):
-        tally = Tally()
-        with mock.patch.object(expected, "load", return_value=WANT):
-            found = stress.judge(tally, on, text, "again", whole)
-        return tally, found
+        self.patch(expected, load=lambda name: WANT)
+        return failures_of(stress.judge, on, text, "again", whole)
 
     def test_rates(self):
         found = stress.rates(TAP)
@@ -69,27 +38,20 @@ class Output(unittest.TestCase):
                           ["move_pages", "0.1", "0.2"]])
 
     def test_verdict(self):
-        tally, _ = self.judged(TAP)
-        self.assertEqual((tally.passed, tally.failed), (3, []))
-        tally, _ = self.judged(TAP, "mm+tcp")
-        self.assertEqual(len(tally.failed), 1)
-
-    def test_did_not_take_part(self):
-        tally, _ = self.judged(TAP + "# not joined: swap: no /dev/ram0\n")
-        self.assertEqual(tally.failed, ["stress on stock: did not take part: swap: no /dev/ram0"])
+        self.assertEqual(self.judged(TAP), [])
+        self.assertEqual(len(self.judged(TAP, "mm+tcp")), 1)
+        no_rate = "".join(line for line in TAP.splitlines(True) if "rate" not in line)
+        self.assertEqual(self.judged(no_rate), ["stress on stock: no rate was printed"])
+        not_joined = TAP + "# not joined: swap: no /dev/ram0\n"
+        self.assertEqual(self.judged(not_joined),
+                         ["stress on stock: did not take part: swap: no /dev/ram0"])
         # In a part of another run not all of it has to
-        tally, _ = self.judged(TAP + "# not joined: swap: no /dev/ram0\n", whole=False)
-        self.assertEqual(tally.failed, [])
-
-    def test_nothing_was_done(self):
-        tally, _ = self.judged("".join(line for line in TAP.splitlines(True) if "rate" not in line))
-        self.assertEqual(tally.failed, ["stress on stock: no rate was printed"])
+        self.assertEqual(self.judged(not_joined, whole=False), [])
 
     def test_gave_up(self):
-        with self.assertRaisesRegex(Fail, "the test gave up: ext4.fork does not end"):
-            self.judged("1..2\nBail out! ext4.fork does not end within 120 s; seed 7\n")
-        with self.assertRaisesRegex(Fail, "a test died halfway"):
-            self.judged(TAP.replace("ok 1", "# ok1"))
+        self.assertFail("the test gave up: ext4.fork does not end", self.judged,
+                        "1..2\nBail out! ext4.fork does not end within 120 s; seed 7\n")
+        self.assertFail("a test died halfway", self.judged, TAP.replace("ok 1", "# ok1"))
 
     def test_progress_is_shown_soon(self):
         this = Stage("stress")
@@ -101,48 +63,38 @@ class Output(unittest.TestCase):
         told(TAP.splitlines()[3])
         self.assertEqual(this.reported, -math.inf)
 
+    def test_command(self):
+        self.assertEqual(stress.command(parsed("stress", "--seed", "7")),
+                         "./run stress --minutes 1 --seed 7")
+        words = "--minutes 0.5 --seed 0 --on stock --debug kasan"
+        self.assertEqual(stress.command(parsed("stress", *words.split())), f"./run stress {words}")
 
-class Run(unittest.TestCase):
-    """With a stand-in for the guest."""
-
-    def stress(self, text, failure=None):
-        context, args = counted(), parsed("--seed", "7", "--on", "stock")
-
-        def boot(image, initrd, name, *rest):
+    def stress(self, text, *words, failure=None):
+        def boot(*args):
             for suffix in ("console", "tap"):
-                with open(logfile(f"driver-test.{suffix}"), "w") as out:
-                    out.write(text)
+                log(text, suffix)
             if failure:
                 raise failure
-        with mock.patch.object(stress.qemu, "boot", boot), mock.patch.multiple(
-                stress, image_of=mock.DEFAULT, logfile=lambda name: logfile(
-                    "driver-test." + name.rpartition(".")[2])), mock.patch.object(
-                stress.selftests, "initramfs"), mock.patch.object(
-                stress.console, "is_clean"), mock.patch.object(
-                expected, "load", return_value=WANT), quiet() as out:
-            stress.stress(context, args)
-        return context.tally, out.getvalue()
+        self.patch(stress.qemu, boot=boot)
+        self.patch(stress, "image_of", logfile=own_logs)
+        self.patch(stress.selftests, "initramfs")
+        self.patch(stress.console, "is_clean")
+        self.patch(expected, load=lambda name: WANT)
+        args = parsed("stress", "--on", "stock", *words)
+        tally = tally_of(stress.stress, args)
+        self.assertIn(f"the same load again: ./run stress --minutes 1 --seed {args.seed} "
+                      "--on stock\n", self.out.getvalue())
+        return tally, args.seed
 
-    def test_good(self):
-        tally, said = self.stress(TAP)
+    def test_run(self):
+        tally, _ = self.stress(TAP, "--seed", "7")
         self.assertEqual(tally.failed, [])
-        for line in ("not ok 2 folio_stress.tcp_no_orphan #  3 times: ", "# verdict: 1 of 2 checks",
-                     "the same load again: ./run stress --minutes 1 --seed 7 --on stock\n"):
-            self.assertIn(line, said)
-
-    def test_a_guest_that_dies(self):
-        tally, said = self.stress("1..2\n", Fail("the guest died"))
+        for line in ("not ok 2 folio_stress.tcp_no_orphan #  3 times: ",
+                     "# verdict: 1 of 2 checks"):
+            self.assertIn(line, self.out.getvalue())
+        _, seed = self.stress(TAP)
+        self.assertEqual(stress.seed(str(seed)), seed)
+        tally, _ = self.stress("1..2\n", "--seed", "7", failure=Fail("the guest died"))
         self.assertRegex("".join(tally.failed),
                          r"^stress-stock: the guest died \(all it said: out/log/")
         self.assertEqual(tally.reruns, ["./run stress --minutes 1 --seed 7 --on stock"])
-        self.assertIn("the same load again", said)
-
-    def test_the_seed_of_a_run_without_one(self):
-        args = parsed()
-        with mock.patch.multiple(stress, image_of=mock.DEFAULT, read=lambda path: "",
-                                 judge=mock.DEFAULT), \
-                mock.patch.object(stress.qemu, "boot"), mock.patch.object(
-                stress.selftests, "initramfs"), mock.patch.object(
-                stress.console, "is_clean"), quiet():
-            stress.stress(counted(), args)
-        self.assertEqual(stress.seed(str(args.seed)), args.seed)

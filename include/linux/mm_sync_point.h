@@ -28,13 +28,9 @@ enum mm_sync_point {
 
 /* Locks that an actor may hold at a point, and others have to wait for */
 enum mm_sync_lock {
-	MM_SYNC_PTL,
-	MM_SYNC_FOLIO_LOCK,
-	MM_SYNC_I_RWSEM,
-	MM_SYNC_INVALIDATE_LOCK,
-	MM_SYNC_I_MMAP_RWSEM,
-	MM_SYNC_MMAP_LOCK,
-	MM_SYNC_RWSEM,				/* any other rw_semaphore */
+#define MM_SYNC_LOCK(NAME, WORDS) MM_SYNC_##NAME,
+#include <linux/mm_sync_point_defs.h>
+#undef MM_SYNC_LOCK
 };
 
 #ifdef CONFIG_MM_SYNC_POINTS
@@ -210,6 +206,7 @@ struct mm_sync_actor {
  *	%-ECANCELED: it was finished without having been started, or abandoned.
  * @err_step: The step that could not be done.
  * @err_actor: The actor that it failed with.
+ * @err_lock: With %-EDEADLK, the lock that it has to wait for.
  * @nr_events: How many events there are.
  * @events: All that happened, in order.
  */
@@ -232,6 +229,7 @@ struct mm_sync_run {
 	int err;
 	unsigned int err_step;
 	unsigned int err_actor;
+	enum mm_sync_lock err_lock;
 	unsigned int nr_events;
 	struct mm_sync_event events[MM_SYNC_MAX_EVENTS];
 

@@ -11,6 +11,7 @@
  * guard, or the few of them between these two points.
  */
 
+#ifdef MM_SYNC_POINT
 /* next_uptodate_folio() */
 MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_LOADED, "entry loaded; next: folio_try_get()")
 MM_SYNC_POINT(NEXT_UPTODATE_FOLIO_NO_REF, "folio_try_get() failed")
@@ -127,3 +128,19 @@ MM_SYNC_POINT(USER_5, "the fifth")
 MM_SYNC_POINT(USER_6, "the sixth")
 MM_SYNC_POINT(USER_7, "the seventh")
 MM_SYNC_POINT(USER_8, "the eighth")
+#endif /* MM_SYNC_POINT */
+
+/*
+ * The locks that a thread may have to wait for:
+ *
+ *	MM_SYNC_LOCK(<NAME>, <what it is called>)
+ */
+#ifdef MM_SYNC_LOCK
+MM_SYNC_LOCK(PTL, "PTL")
+MM_SYNC_LOCK(FOLIO_LOCK, "folio lock")
+MM_SYNC_LOCK(I_RWSEM, "i_rwsem")
+MM_SYNC_LOCK(INVALIDATE_LOCK, "invalidate_lock")
+MM_SYNC_LOCK(I_MMAP_RWSEM, "i_mmap_rwsem")
+MM_SYNC_LOCK(MMAP_LOCK, "mmap_lock")
+MM_SYNC_LOCK(RWSEM, "some rw_semaphore")
+#endif /* MM_SYNC_LOCK */

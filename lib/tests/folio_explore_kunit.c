@@ -1454,7 +1454,7 @@ static void follow_schedule(struct kunit *test)
 		KUNIT_FAIL_AND_ABORT(test, "not an actor of %s, @ and a point: %s", spec, wrong);
 	follow(ex);
 	race_print_schedule(&ex->run, ex->spec.text, ex->spec.actors,
-			    ex->error ? "error" : ex->failed ? "violated" : "held",
+			    ex->error ? "error" : ex->failed ? "violated" : "no violation",
 			    ex->error ?: ex->failed ? failed_check(ex)->text : "");
 	expect_good(test, ex);
 }

@@ -29,6 +29,12 @@
 #define RACE_ADDR	SZ_256M
 #define RACE_ADDR2	(RACE_ADDR + SZ_64K)
 
+/*
+ * Does folio_isolate_lru() hold a reference of its own before it clears PG_lru?
+ * On a kernel without the mm series it takes that reference afterwards.
+ */
+#define ISOLATE_PINS_FIRST	1
+
 /* Of a schedule that race_print_schedule() is given */
 #define RACE_MAX_STEPS		96
 
@@ -58,6 +64,19 @@ struct actor {
 	bool loud;		/* its WARNs are not suppressed: there must be none */
 };
 
+#define RACE_MAX_LABEL		8
+
+/* What is told of a run, beside its events */
+struct race_story {
+	const char *id;
+	const char *title;
+	const char *injected;	/* which rule the test itself breaks, if it does */
+	const struct actor *actors;
+	/* Name a step, in RACE_MAX_LABEL bytes */
+	void (*label)(const void *data, int step, char *label);
+	const void *data;
+};
+
 int race_open(struct race *race, struct kunit *test, bool shmem, unsigned int nr_pages);
 struct folio *race_add_page(struct race *race, pgoff_t index);
 int race_add_folio(struct race *race, struct folio *folio, pgoff_t index);
@@ -68,8 +87,12 @@ void race_truncate(struct race *race, pgoff_t first, pgoff_t last);
 bool race_went_by(struct race *race, enum mm_sync_point point);
 void race_free_kept(struct race *race);
 const char *race_bad_free(const struct mm_sync_event *event);
-void race_print_events(const struct mm_sync_run *run, const struct actor *actors,
-		       const char * const *labels);
+void race_print_run(const struct mm_sync_run *run, const struct race_story *story);
+void race_print_step(const struct race_story *story, int step, char actor,
+		     enum mm_sync_point until, const char *claimed,
+		     const struct mm_sync_event *event, const char *how, const char *text);
+void race_print_verdict(const struct race_story *story, const char *verdict, const char *reason,
+			int runs);
 void race_print_schedule(const struct mm_sync_run *run, const char *id,
 			 const struct actor *actors, const char *verdict, const char *reason);
 struct file *race_open_ramfs(void);

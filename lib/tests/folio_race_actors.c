@@ -279,14 +279,20 @@ struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const c
 	return task;
 }
 
+/* ---- the story of a run: Documentation/mm/mm_sync_points.rst has the format --- */
+
+static void state_text(char *buf, size_t size, const struct mm_sync_state *state)
+{
+	scnprintf(buf, size, "refs=%d mapcount=%d lru=%d locked=%d cached=%d", state->refs,
+		  state->mapcount, state->lru, state->locked, state->cached);
+}
+
 /**
- * race_print_events() - Print who took part in a run, and what happened.
+ * race_print_run() - Print who took part in a run, and what happened.
  * @run: The run, which is over.
- * @actors: What its actors are.
- * @labels: Those of the steps of its schedule.
+ * @story: What is told of it.
  */
-void race_print_events(const struct mm_sync_run *run, const struct actor *actors,
-		       const char * const *labels)
+void race_print_run(const struct mm_sync_run *run, const struct race_story *story)
 {
 	static const char * const kinds[] = {
 		[MM_SYNC_KIND_PASS] = "pass",
@@ -294,20 +300,69 @@ void race_print_events(const struct mm_sync_run *run, const struct actor *actors
 		[MM_SYNC_KIND_WAIT] = "wait",
 		[MM_SYNC_KIND_END] = "end",
 	};
+	const struct actor *actors = story->actors;
+	char label[RACE_MAX_LABEL], seen[80];
 
+	pr_info("begin %s|%s\n", story->id, story->title);
+	if (story->injected)
+		pr_info("injected %s\n", story->injected);
 	for (int i = 0; i < run->nr_actors; i++)
 		pr_info("actor %c|%s|%s\n", actors[i].lane, actors[i].name, actors[i].does);
 	for (int i = 0; i < run->nr_events; i++) {
 		const struct mm_sync_event *event = run->events + i;
-		const struct mm_sync_state *state = &event->state;
 
-		pr_info("event %d|%c|%s|%s|refs=%d mapcount=%d lru=%d locked=%d cached=%d listed=%d|%s\n",
-			i, actors[event->actor].lane, kinds[event->kind],
-			event->kind == MM_SYNC_KIND_WAIT ? mm_sync_lock_name(event->lock) :
-							   mm_sync_point_name(event->point),
-			state->refs, state->mapcount, state->lru, state->locked, state->cached,
-			state->listed, event->ends_step ? labels[event->step] : "-");
+		strscpy(label, "-");
+		if (event->ends_step)
+			story->label(story->data, event->step, label);
+		state_text(seen, sizeof(seen), &event->state);
+		pr_info("event %d|%c|%s|%s|%s listed=%d|%s\n", i, actors[event->actor].lane,
+			kinds[event->kind], event->kind == MM_SYNC_KIND_WAIT ?
+			mm_sync_lock_name(event->lock) : mm_sync_point_name(event->point),
+			seen, event->state.listed, label);
 	}
+}
+
+/**
+ * race_print_step() - Print what was to come of a step of a run, and what came.
+ * @story: What is told of the run.
+ * @step: The number of the step.
+ * @actor: Who was to go on.
+ * @until: Until which point.
+ * @claimed: What is said of the folio then, or "-".
+ * @event: That has ended the step, or %NULL.
+ * @how: "ok", "differs" or "missing".
+ * @text: What the step is.
+ */
+void race_print_step(const struct race_story *story, int step, char actor,
+		     enum mm_sync_point until, const char *claimed,
+		     const struct mm_sync_event *event, const char *how, const char *text)
+{
+	char label[RACE_MAX_LABEL], seen[80] = "-";
+
+	story->label(story->data, step, label);
+	if (event)
+		state_text(seen, sizeof(seen), &event->state);
+	pr_info("step %s|%c|%s|%s|%s|%s|%s\n", label, actor, mm_sync_point_name(until), claimed,
+		seen, how, text);
+}
+
+/**
+ * race_print_verdict() - Print what came out; it is the end of the story.
+ * @story: What is told.
+ * @verdict: A word.
+ * @reason: Why, or more of it.
+ * @runs: How many runs were the same.
+ */
+void race_print_verdict(const struct race_story *story, const char *verdict, const char *reason,
+			int runs)
+{
+	pr_info("verdict %s|%s\n", verdict, reason);
+	pr_info("end %s|%d\n", story->id, runs);
+}
+
+static void numbered(const void *data, int step, char *label)
+{
+	scnprintf(label, RACE_MAX_LABEL, "%d", step + 1);
 }
 
 /**
@@ -321,28 +376,21 @@ void race_print_events(const struct mm_sync_run *run, const struct actor *actors
 void race_print_schedule(const struct mm_sync_run *run, const char *id,
 			 const struct actor *actors, const char *verdict, const char *reason)
 {
-	static char names[RACE_MAX_STEPS][4];
-	const char *labels[RACE_MAX_STEPS];
+	const struct race_story story = {
+		.id = id, .title = "a schedule of the explorer", .actors = actors,
+		.label = numbered,
+	};
 
-	for (int i = 0; i < run->nr_steps; i++) {
-		scnprintf(names[i], sizeof(names[i]), "%d", i + 1);
-		labels[i] = names[i];
-	}
-	pr_info("begin %s|a schedule of the explorer\n", id);
-	race_print_events(run, actors, labels);
+	race_print_run(run, &story);
 	for (int i = 0; i < run->nr_events; i++) {
 		const struct mm_sync_event *event = run->events + i;
-		const struct mm_sync_state *state = &event->state;
 
 		if (event->ends_step)
-			pr_info("step %s|%c|%s|-|refs=%d mapcount=%d lru=%d locked=%d cached=%d|ok|%s\n",
-				labels[event->step], actors[event->actor].lane,
-				mm_sync_point_name(event->point), state->refs, state->mapcount,
-				state->lru, state->locked, state->cached,
-				mm_sync_point_meaning(event->point));
+			race_print_step(&story, event->step, actors[event->actor].lane,
+					event->point, "-", event, "ok",
+					mm_sync_point_meaning(event->point));
 	}
-	pr_info("verdict %s|%s\n", verdict, reason);
-	pr_info("end %s|1\n", id);
+	race_print_verdict(&story, verdict, reason, 1);
 }
 
 /* ---- actors ------------------------------------------------------------- */

@@ -101,6 +101,7 @@ struct scenario {
 	bool shmem;		/* the file is one of shmem */
 	bool orphan;		/* a PTE without page cache is what it is about */
 	bool stand_in;		/* the test holds a reference, as the claimed PTE would */
+	const char *injected;	/* which rule the test itself breaks, if it does */
 	unsigned int warnings;	/* how many WARNs must come */
 	struct actor actors[MAX_ACTORS];
 	struct step steps[MAX_STEPS];
@@ -262,6 +263,8 @@ static void delete_neighbour(struct race *race)
 #define ACTOR_LOCK	{ 'U', "lock", "has the folio locked for a moment", lock_folio }
 #define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT of the mapping", race_madvise }
 
+#define STALE_REFERENCE	"a caller of folio_isolate_lru() without a reference"
+
 static const struct scenario scenarios[] = {
 {
 	.id = "A",
@@ -270,10 +273,10 @@ static const struct scenario scenarios[] = {
 	.actors = { ACTOR_MADVISE, ACTOR_TRUNCATE },
 	.steps = {
 		{ "0", 'M', UNTIL(ISOLATE_CLEARED),
-		  CLAIM(2, 0, 0), STATE(3, 1, 0, 0, 1),
+		  CLAIM(2, 0, 0), STATE(2 + ISOLATE_PINS_FIRST, 1, 0, 0, 1),
 		  "madvise: folio_isolate_lru() clears PG_lru" },
 		{ "1", 'T', UNTIL(WAIT),
-		  CLAIM(1, 0, 0), STATE(4, 1, 0, 1, 1),
+		  CLAIM(1, 0, 0), STATE(3 + ISOLATE_PINS_FIRST, 1, 0, 1, 1),
 		  "truncate: the other references go" },
 		{ "2", 'M', UNTIL(END),
 		  UNSAID, STATE(3, 1, 1, 1, 1),
@@ -288,7 +291,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "A.put",
 	.title = "the same, the caller's reference not being real: it goes before the pin",
-	.pages = NEIGHBOUR_AFTER, .warnings = 1,
+	.pages = NEIGHBOUR_AFTER, .warnings = 1, .injected = STALE_REFERENCE,
 	.actors = { ACTOR_TRUNCATE, ACTOR_STALE(isolate_stale),
 		    { 'S', "survive", "has folio_get() find a reference", survive } },
 	.steps = {
@@ -318,7 +321,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "A.count",
 	.title = "the same, it goes between the pin and the test of the count",
-	.pages = NEIGHBOUR_AFTER, .warnings = 1,
+	.pages = NEIGHBOUR_AFTER, .warnings = 1, .injected = STALE_REFERENCE,
 	.actors = { ACTOR_TRUNCATE, ACTOR_STALE(isolate_put) },
 	.steps = {
 		{ "0", 'T', UNTIL(TRUNCATE_BATCH_UNLOCKED),
@@ -341,7 +344,7 @@ static const struct scenario scenarios[] = {
 {
 	.id = "A.free",
 	.title = "the same, it goes after PG_lru was cleared",
-	.pages = NEIGHBOUR_AFTER,
+	.pages = NEIGHBOUR_AFTER, .injected = STALE_REFERENCE,
 	.actors = { ACTOR_TRUNCATE, ACTOR_STALE(isolate_stale),
 		    { 'S', "survive", "has folio_get() find a reference", survive } },
 	.steps = {
@@ -422,10 +425,10 @@ static const struct scenario scenarios[] = {
 		    ACTOR_TRUNCATE },
 	.steps = {
 		{ "0", 'P', UNTIL(ISOLATE_CLEARED),
-		  CLAIM(2, 0, 0), STATE(3, 0, 0, 0, 1),
+		  CLAIM(2, 0, 0), STATE(2 + ISOLATE_PINS_FIRST, 0, 0, 0, 1),
 		  "damon: folio_isolate_lru() clears PG_lru" },
 		{ "1", 'T', UNTIL_OR_END(FOLIOS_PUT_FREE),
-		  CLAIM(0, 0, 0), STATE(2, 0, 0, 0, 0),
+		  CLAIM(0, 0, 0), STATE(1 + ISOLATE_PINS_FIRST, 0, 0, 0, 0),
 		  "truncate: removes the folio, and the last put finds PG_lru clear" },
 		{ "2", 'P', UNTIL(END),
 		  UNSAID, STATE(0, 0, 0, 0, 0),
@@ -818,6 +821,7 @@ static const struct scenario scenarios[] = {
 	.id = "L",
 	.title = "a non-atomic update of the flags loses PG_lru",
 	.pages = NEIGHBOUR_AFTER, .undrained = true, .warnings = 1,
+	.injected = "a plain write to the flags of a live folio",
 	.actors = { { 'W', "flags", "__folio_set_dropbehind(), folio alive",
 		      set_flag_nonatomic },
 		    ACTOR_DRAIN, ACTOR_TRUNCATE,
@@ -966,33 +970,39 @@ static const char *violated(const struct scenario *sc, const struct mm_sync_run 
 	return NULL;
 }
 
+static void label_of(const void *data, int step, char *label)
+{
+	const struct scenario *sc = data;
+
+	strscpy(label, sc->steps[step].label, RACE_MAX_LABEL);
+}
+
+static struct race_story story_of(const struct scenario *sc)
+{
+	return (struct race_story){
+		.id = sc->id, .title = sc->title, .injected = sc->injected,
+		.actors = sc->actors, .label = label_of, .data = sc,
+	};
+}
+
 static void print_run(const struct scenario *sc, const struct mm_sync_run *run)
 {
-	const char *labels[MAX_STEPS] = {};
-	char claim[64], seen[64];
+	const struct race_story story = story_of(sc);
+	char claim[64];
 
-	for (int i = 0; i < run->nr_steps; i++)
-		labels[i] = sc->steps[i].label;
-	pr_info("begin %s|%s\n", sc->id, sc->title);
-	race_print_events(run, sc->actors, labels);
+	race_print_run(run, &story);
 	for (int i = 0; i < run->nr_steps; i++) {
 		const struct mm_sync_event *event = event_of_step(run, i);
 		const struct step *step = sc->steps + i;
 		const char *how = "missing";
 
-		strscpy(seen, "-", sizeof(seen));
-		if (event) {
-			const struct mm_sync_state *s = &event->state;
-			struct state state = { s->refs, s->mapcount, s->lru, s->locked, s->cached };
-
-			state_text(seen, sizeof(seen), &state);
-			how = same_state(&step->seen, s) ? "ok" : "differs";
-		} else if (step->until.or_end) {
+		if (event)
+			how = same_state(&step->seen, &event->state) ? "ok" : "differs";
+		else if (step->until.or_end)
 			how = "ok";
-		}
-		pr_info("step %s|%c|%s|%s|%s|%s|%s\n", step->label, step->actor,
-			mm_sync_point_name(step->until.point),
-			state_text(claim, sizeof(claim), &step->claim), seen, how, step->text);
+		state_text(claim, sizeof(claim), &step->claim);
+		race_print_step(&story, i, step->actor, step->until.point, claim, event, how,
+				step->text);
 	}
 }
 
@@ -1011,7 +1021,7 @@ static const char *error_text(const struct scenario *sc, const struct mm_sync_ru
 		break;
 	case -EDEADLK:
 		scnprintf(buf, size, "step %s: %c has to wait for the %s", step->label, lane,
-			  mm_sync_lock_name(run->actors[run->err_actor].wait.type));
+			  mm_sync_lock_name(run->err_lock));
 		break;
 	case -EWOULDBLOCK:
 		scnprintf(buf, size, "step %s: %c can't be held at %s: interrupts are off",
@@ -1033,13 +1043,35 @@ static const char *error_text(const struct scenario *sc, const struct mm_sync_ru
 	return buf;
 }
 
-static void judge(struct kunit *test, const struct scenario *sc, const struct mm_sync_run *run)
+static void judge(struct kunit *test, const struct scenario *sc, const struct mm_sync_run *run,
+		  int runs)
 {
 	const struct mm_sync_event *bad = bad_event(sc, run);
-	const char *wrong = violated(sc, run);
-	const char *differs = "";
-	char buf[128];
+	const struct race_story story = story_of(sc);
+	const char *verdict = "refuted", *wrong = violated(sc, run);
+	char reason[160];
 
+	strscpy(reason, sc->guard.text);
+	if (run->err) {
+		verdict = "error";
+		error_text(sc, run, reason, sizeof(reason));
+	} else if (bad) {
+		verdict = "reproduced";
+		scnprintf(reason, sizeof(reason), "%s came to %s",
+			  sc->actors[bad->actor].name, mm_sync_point_name(bad->point));
+	} else if (wrong) {
+		verdict = "reproduced";
+		strscpy(reason, wrong);
+	} else if (!guard_held(sc, run)) {
+		verdict = "error";
+		scnprintf(reason, sizeof(reason), "not by this guard: %s", sc->guard.text);
+	} else if (sc->guard.to == MM_SYNC_WAIT) {
+		verdict = "blocked";
+		scnprintf(reason, sizeof(reason), "%s: %s", mm_sync_lock_name(sc->guard.lock),
+			  sc->guard.text);
+	}
+	if (run->err || bad || wrong || !guard_held(sc, run))
+		KUNIT_FAIL(test, "%s: %s: %s", sc->id, verdict, reason);
 	for (int i = 0; i < run->nr_steps; i++) {
 		const struct mm_sync_event *event = event_of_step(run, i);
 
@@ -1047,32 +1079,10 @@ static void judge(struct kunit *test, const struct scenario *sc, const struct mm
 			continue;
 		if (!event && sc->steps[i].until.or_end)
 			continue;
-		differs = ", but there are steps that are not as expected";
 		KUNIT_FAIL(test, "%s: step %s is %s", sc->id, sc->steps[i].label,
 			   event ? "not as expected" : "missing");
 	}
-
-	if (run->err) {
-		error_text(sc, run, buf, sizeof(buf));
-		pr_info("verdict error|%s\n", buf);
-		KUNIT_FAIL(test, "%s: %s", sc->id, buf);
-	} else if (bad) {
-		pr_info("verdict contradicted|%c came to %s\n", sc->actors[bad->actor].lane,
-			mm_sync_point_name(bad->point));
-		KUNIT_FAIL(test, "%s: as claimed: %c came to %s", sc->id,
-			   sc->actors[bad->actor].lane, mm_sync_point_name(bad->point));
-	} else if (wrong) {
-		pr_info("verdict contradicted|%s\n", wrong);
-		KUNIT_FAIL(test, "%s: %s", sc->id, wrong);
-	} else if (!guard_held(sc, run)) {
-		pr_info("verdict error|not by this guard: %s\n", sc->guard.text);
-		KUNIT_FAIL(test, "%s: not what refutes it: %s", sc->id, sc->guard.text);
-	} else if (sc->guard.to == MM_SYNC_WAIT) {
-		pr_info("verdict infeasible|%s: %s%s\n", mm_sync_lock_name(sc->guard.lock),
-			sc->guard.text, differs);
-	} else {
-		pr_info("verdict refuted|%s%s\n", sc->guard.text, differs);
-	}
+	race_print_verdict(&story, verdict, reason, runs);
 }
 
 static void set_up(struct replay *replay)
@@ -1223,8 +1233,7 @@ static void replay(struct kunit *test)
 		race->run = NULL;
 	}
 	print_run(sc, first);
-	judge(test, sc, first);
-	pr_info("end %s|%d\n", sc->id, runs);
+	judge(test, sc, first, runs);
 }
 
 /* ---- who takes no part is not held -------------------------------------- */

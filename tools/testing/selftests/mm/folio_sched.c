@@ -28,8 +28,11 @@
  *
  *	permutation NAME		an order to try.  Each line lets one session go
  *					on, until
- *		SESSION@POINT ...	it is at a sync point ('?': or has ended)
- *		SESSION@WAIT ... for LOCK	it has to wait for a lock
+ *		SESSION@POINT ...	it is at a sync point ('?': or has ended, and
+ *					what follows is not looked at then)
+ *		SESSION@WAIT ... for LOCK	it has to wait for a lock: PTL, folio
+ *					lock, i_rwsem, invalidate_lock, i_mmap_rwsem,
+ *					mmap_lock or some rw_semaphore
  *		SESSION.STEP ...	that step is done
  *		SESSION ...		it has ended
  *		never SESSION@POINT	and this must not happen, in any of it
@@ -38,7 +41,7 @@
  * mapcount=, lru=, locked=, cached=.  After "claimed", what somebody says it is;
  * that is only shown.  A comment there is shown as well.  RESULT is 0 (what most
  * commands must give if nothing is said), an error like EBUSY, or, of a read,
- * data, zero or SIGBUS.
+ * data, zero, other or SIGBUS, of a pread EOF as well.
  *
  * "[ext4]" or "[tmpfs large]" before a line: it is only meant for these.
  *
@@ -101,6 +104,8 @@
 #define MAX_TOKENS		16
 #define MAX_TEXT		256
 #define MAX_EVENTS		256
+#define MAX_WRONG		4096	/* letters, to say what is not as written */
+#define LAST_POINTS		3	/* of a session, that are named */
 #define RUN_TIMEOUT_SEC		30
 #define ALIGNMENT		(2ul << 20)
 
@@ -120,6 +125,12 @@ static const struct point {
 #undef MM_SYNC_POINT
 	{ "END", "the session has ended" },
 	{ "WAIT", "it has to wait for a lock" },
+};
+
+static const char * const locks[] = {
+#define MM_SYNC_LOCK(NAME, WORDS)	WORDS,
+#include "../../../../include/linux/mm_sync_point_defs.h"
+#undef MM_SYNC_LOCK
 };
 
 static const char * const keys[] = { "refs", "mapcount", "lru", "locked", "cached" };
@@ -177,6 +188,7 @@ struct permutation {
 	struct {
 		struct session *session;
 		const char *point;
+		int line;
 	} never[MAX_NEVER];
 	int nr_never;
 };
@@ -444,10 +456,15 @@ static const char *find_point(const char *name)
 
 static struct session *find_session(const char *name)
 {
+	char known[MAX_TEXT] = "";
+
 	for (int i = 0; i < sched.nr_sessions; i++)
 		if (!strcmp(sched.sessions[i].name, name))
 			return sched.sessions + i;
-	bad("expected a session, and there is none with the name '%s'", name);
+	for (int i = 0; i < sched.nr_sessions; i++)
+		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+			 i ? ", " : "", sched.sessions[i].name);
+	bad("there is no session '%s'; there are: %s", name, *known ? known : "none yet");
 }
 
 static struct object *find_object(const char *name)
@@ -539,6 +556,35 @@ static struct object *last_file(void)
 	bad("expected a file before this");
 }
 
+static bool is_errno(const char *word)
+{
+	for (int err = 1; err < 256; err++) {
+		const char *name = strerrorname_np(err);
+
+		if (name && !strcmp(name, word))
+			return true;
+	}
+	return false;
+}
+
+/* What may stand after "=" */
+static void check_result(const struct verb *verb, const char *word)
+{
+	static const char * const read_gives[] = { "data", "zero", "other", "SIGBUS", "EOF" };
+
+	if (is_errno(word))
+		return;
+	if (!verb->any && strcmp(word, "0"))
+		bad("expected 0 or an error like EBUSY after '=', found '%s'", word);
+	if (!verb->any)
+		return;
+	for (int i = 0; i < ARRAY_SIZE(read_gives); i++)
+		if (!strcmp(read_gives[i], word))
+			return;
+	bad("expected data, zero, other, SIGBUS, EOF or an error like EIO after '=', found '%s'",
+	    word);
+}
+
 static void parse_command(struct command *cmd, char **words, unsigned int only)
 {
 	char text[MAX_TEXT] = "";
@@ -575,6 +621,7 @@ static void parse_command(struct command *cmd, char **words, unsigned int only)
 		cmd->want = words[1];
 		if (!words[1])
 			bad("expected a result after '=', found the end of the line");
+		check_result(cmd->verb, words[1]);
 		words += 2;
 	}
 	no_more(words);
@@ -639,6 +686,20 @@ static void parse_step(struct session *session, char **words, unsigned int only)
 	parse_command(cmd, words + 1, 0);
 }
 
+static void check_lock(const char *lock)
+{
+	char known[MAX_TEXT] = "";
+
+	for (int i = 0; i < ARRAY_SIZE(locks); i++) {
+		if (!strcmp(locks[i], lock))
+			return;
+		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
+			 i ? ", " : "", locks[i]);
+	}
+	bad("expected a lock (%s) and the end of the line after 'for', found '%s'", known,
+	    *lock ? lock : "the end of the line");
+}
+
 static void parse_state(struct turn *turn, char **words)
 {
 	struct state *state = &turn->want;
@@ -660,6 +721,7 @@ static void parse_state(struct turn *turn, char **words)
 				snprintf(lock + strlen(lock), sizeof(lock) - strlen(lock),
 					 "%s%s", *lock ? " " : "", *words);
 			turn->lock = strdup(lock);
+			check_lock(lock);
 			break;
 		}
 		if (value)
@@ -725,6 +787,7 @@ static void parse_turn(struct permutation *perm, char **words, char *text, unsig
 			bad("expected never SESSION@POINT, found '%s'", words[1] ?: "");
 		perm->never[perm->nr_never].session =
 			parse_until(words[1], &perm->never[perm->nr_never].point, NULL);
+		perm->never[perm->nr_never].line = sched.line;
 		perm->nr_never++;
 		no_more(words + 2);
 		return;
@@ -785,11 +848,15 @@ static void parse_line(char *line, const char **section)
 	int nr = 0;
 
 	if (!strncmp(rest, "title ", 6)) {
+		if (strchr(rest, '\r'))
+			bad("expected lines that end with a line feed, found Windows line ends");
 		sched.title = strdup(rest + 6);
 		return;
 	}
 	if (text)
 		*text++ = '\0';
+	if (strchr(line, '\r') || (text && strchr(text, '\r')))
+		bad("expected lines that end with a line feed, found Windows line ends");
 	for (const char *c = line; *c; c++)
 		if (!isprint(*c) && !isspace(*c))
 			bad("expected text, found a character with the code %d", (unsigned char)*c);
@@ -925,8 +992,7 @@ static __noreturn __printf(2, 3) void verdict(const char *word, const char *fmt,
 	va_end(args);
 	printf("\n# folio_race: end %s|1\n", run.id);
 	fflush(stdout);
-	_exit(strcmp(word, "held") && strcmp(word, "infeasible") && strcmp(word, "refuted") ?
-	      KSFT_FAIL : KSFT_PASS);
+	_exit(strcmp(word, "as written") ? KSFT_FAIL : KSFT_PASS);
 }
 
 static bool meant(unsigned int only)
@@ -1192,14 +1258,25 @@ static bool unlike(const struct state *want, const struct state *seen)
 	return false;
 }
 
+/* The event that has ended a line of the order, if it is what was to come */
+static const struct event *event_of_turn(int nr)
+{
+	const struct turn *turn = run.turns[nr];
+	const struct event *event = run.events[nr] < 0 ? NULL : events + run.events[nr];
+
+	/* With a '?', it may have ended in place of it */
+	if (event && turn->or_end && strcmp(event->where, turn->until))
+		return NULL;
+	return event;
+}
+
 static bool turn_is_met(int nr)
 {
 	const struct turn *turn = run.turns[nr];
-	const struct event *event;
+	const struct event *event = event_of_turn(nr);
 
-	if (run.events[nr] < 0)
+	if (!event)
 		return turn->or_end;
-	event = events + run.events[nr];
 	return !unlike(&turn->want, &event->state) &&
 	       (!turn->lock || !strcmp(turn->lock, event->where));
 }
@@ -1237,23 +1314,24 @@ static void print_story(void)
 
 		for (int key = 0; key < ARRAY_SIZE(keys); key++)
 			claimed |= turn->claimed.value[key] >= 0;
-		printf("# folio_race: step %d|%s|%s|", i + 1, turn->session->name,
-		       turn->lock ?: turn->until);
+		printf("# folio_race: step %d|%s|%s%s|", i + 1, turn->session->name,
+		       turn->lock ?: turn->until, turn->or_end ? "?" : "");
 		print_state(claimed ? &turn->claimed : &turn->want);
 		putchar('|');
-		if (run.events[i] >= 0)
-			print_state(&events[run.events[i]].state);
+		if (event_of_turn(i))
+			print_state(&event_of_turn(i)->state);
 		else
 			putchar('-');
-		printf("|%s|%s\n", run.events[i] < 0 && !turn->or_end ? "missing" :
+		printf("|%s|%s\n", !event_of_turn(i) && !turn->or_end ? "missing" :
 		       turn_is_met(i) ? "ok" : "differs", turn->text);
 	}
 	for (int i = 0; i < run.nr_sessions; i++)
 		for (int j = 0; j < run.sessions[i]->nr_steps; j++) {
 			const struct command *cmd = run.sessions[i]->steps + j;
 
-			printf("# folio_race: remark %s.%s: %s: %s\n", run.sessions[i]->name,
-			       cmd->name, cmd->text, cmd->got);
+			printf("# folio_race: call %s.%s|%s|%s|%s\n", run.sessions[i]->name,
+			       cmd->name, cmd->text, cmd->want ?: cmd->verb->any ? "-" : "0",
+			       *cmd->got ? cmd->got : "-");
 		}
 }
 
@@ -1262,8 +1340,6 @@ static const char *why(int err)
 	switch (err) {
 	case ESRCH:
 		return "ended, and did not come there";
-	case EDEADLK:
-		return "has to wait for a lock";
 	case EINVAL:
 		return "has ended before";
 	case EWOULDBLOCK:
@@ -1275,68 +1351,136 @@ static const char *why(int err)
 	}
 }
 
+static __printf(2, 3) void add(char *text, const char *fmt, ...)
+{
+	size_t len = strlen(text);
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text + len, MAX_WRONG - len, fmt, args);
+	va_end(args);
+}
+
+/* The last points that a session has passed */
+static void add_points(char *text, int who)
+{
+	const char *last[LAST_POINTS] = {};
+	int nr = 0;
+
+	for (int i = nr_events - 1; i >= 0 && nr < LAST_POINTS; i--)
+		if (events[i].actor == who && strcmp(events[i].kind, "wait") &&
+		    strcmp(events[i].where, "END"))
+			last[nr++] = events[i].where;
+	if (!nr)
+		add(text, "it passed no point at all");
+	else
+		add(text, "its last points: ");
+	while (nr--)
+		add(text, "%s%s", last[nr], nr ? ", " : "");
+}
+
+/* Where the other sessions are: one of them holds the lock */
+static void add_others(char *text, int who)
+{
+	for (int i = 0; i < run.nr_sessions; i++) {
+		const struct event *last = NULL;
+
+		for (int j = 0; j < nr_events; j++)
+			if (events[j].actor == i)
+				last = events + j;
+		if (i != who && (!last || strcmp(last->kind, "end")))
+			add(text, "; %s, which may hold it, %s %s", run.sessions[i]->name,
+			    last ? "is at" : "has", last ? last->where : "passed no point");
+	}
+}
+
 /* Did the kernel give up? */
 static void judge_error(void)
 {
+	static char text[MAX_WRONG];
 	FILE *file = fopen(MM_SYNC "state", "r");
 	int err = 0, step = 0, who = 0;
-	const struct event *last = NULL;
 	const struct turn *turn;
-	char line[128];
+	char line[128], lock[64] = "";
 
 	while (file && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "step %d", &step) == 1)
 			continue;
-		if (sscanf(line, "error %d actor %d", &err, &who) == 2)
+		if (sscanf(line, "error %d actor %d lock %63[^\n]", &err, &who, lock) >= 2)
 			break;
 	}
 	if (file)
 		fclose(file);
 	if (!err)
 		return;
-	for (int i = 0; i < nr_events; i++)
-		if (events[i].actor == who)
-			last = events + i;
 	turn = step < run.nr_turns ? run.turns[step] : run.turns[run.nr_turns - 1];
-	verdict("error", "line %d, until %s: %s %s; it was last at %s", turn->line, turn->until,
-		run.sessions[who]->name, why(-err), last ? last->where : "no point");
+	add(text, "line %d, until %s: %s ", turn->line, turn->until, run.sessions[who]->name);
+	if (err == -EDEADLK) {
+		add(text, "has to wait for the %s", lock);
+		add_others(text, who);
+	} else {
+		add(text, "%s", why(-err));
+	}
+	add(text, "; ");
+	add_points(text, who);
+	verdict("error", "%s", text);
+}
+
+/* What of a line of the order was not as written */
+static void add_turn(char *text, int nr)
+{
+	const struct turn *turn = run.turns[nr];
+	const struct event *event = event_of_turn(nr);
+	const char *between = "";
+
+	add(text, "%sline %d: ", *text ? "; " : "", turn->line);
+	if (!event) {
+		add(text, "%s did not come to %s", turn->session->name, turn->until);
+		return;
+	}
+	if (turn->lock && strcmp(turn->lock, event->where)) {
+		add(text, "%s waits for the %s, wanted: the %s", turn->session->name,
+		    event->where, turn->lock);
+		between = ", ";
+	}
+	for (int key = 0; key < ARRAY_SIZE(keys); key++)
+		if (turn->want.value[key] >= 0 && turn->want.value[key] != event->state.value[key]) {
+			add(text, "%s%s=%d, wanted: %d", between, keys[key],
+			    event->state.value[key], turn->want.value[key]);
+			between = ", ";
+		}
 }
 
 static __noreturn void judge(void)
 {
 	const struct permutation *perm = run.perm;
-	const char *lock = NULL;
+	static char wrong[MAX_WRONG];
 
 	judge_error();
 	for (int i = 0; i < perm->nr_never; i++)
 		for (int j = 0; j < nr_events; j++)
 			if (events[j].actor == actor(perm->never[i].session) &&
-			    !strcmp(events[j].where, perm->never[i].point))
-				verdict("contradicted", "%s came to %s",
-					perm->never[i].session->name, perm->never[i].point);
-	for (int i = 0; i < run.nr_turns; i++) {
+			    !strcmp(events[j].where, perm->never[i].point)) {
+				add(wrong, "%sline %d: %s came to %s", *wrong ? "; " : "",
+				    perm->never[i].line, perm->never[i].session->name,
+				    perm->never[i].point);
+				break;
+			}
+	for (int i = 0; i < run.nr_turns; i++)
 		if (!turn_is_met(i))
-			verdict("violated", "line %d: %s is not as expected",
-				run.turns[i]->line, run.turns[i]->lock &&
-				strcmp(run.turns[i]->lock, events[run.events[i]].where) ?
-				"the lock" : "the folio");
-		lock = run.turns[i]->lock ?: lock;
-	}
+			add_turn(wrong, i);
 	for (int i = 0; i < run.nr_sessions; i++)
 		for (int j = 0; j < run.sessions[i]->nr_steps; j++) {
 			const struct command *cmd = run.sessions[i]->steps + j;
 
 			if (!as_wanted(cmd))
-				verdict("violated", "%s.%s gives %s, not %s",
-					run.sessions[i]->name, cmd->name,
-					*cmd->got ? cmd->got : "nothing", cmd->want ?: "0");
+				add(wrong, "%s%s.%s gives %s, wanted: %s", *wrong ? "; " : "",
+				    run.sessions[i]->name, cmd->name,
+				    *cmd->got ? cmd->got : "nothing", cmd->want ?: "0");
 		}
-	if (lock)
-		verdict("infeasible", "%s: who comes later has to wait for it", lock);
-	if (perm->nr_never)
-		verdict("refuted", "%s does not come to %s", perm->never[0].session->name,
-			perm->never[0].point);
-	verdict("held", "all went as the schedule says");
+	if (*wrong)
+		verdict("differs", "%s", wrong);
+	verdict("as written", "each line of the order, and each result");
 }
 
 /* In a child: what it leaves behind goes with it */

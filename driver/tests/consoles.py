@@ -33,6 +33,26 @@ folio_race: end P|1
 """
 
 
+STATE = "refs=1 mapcount=0 lru=1 locked=0 cached=1"
+
+
+def told(ident, verdict, injected="", end=True):
+    """What is printed of a replay with two steps that comes to some verdict."""
+    return "".join(f"[    1.0] folio_race: {line}\n" for line in (
+        f"begin {ident}|A title", *[f"injected {injected}"] * bool(injected),
+        "actor T|truncate|punches", "actor I|isolate|isolates",
+        f"event 0|I|stop|ISOLATE_CLEARED|{STATE} listed=1|0",
+        f"event 1|T|end|END|{STATE} listed=1|1",
+        f"step 0|I|ISOLATE_CLEARED|-|{STATE}|ok|", f"step 1|T|END|-|{STATE}|ok|",
+        f"verdict {verdict}", *[f"end {ident}|3"] * end))
+
+
+STALE = "a caller of folio_isolate_lru() without a reference"
+REPRODUCED = "reproduced|isolate came to ISOLATE_CLEARED"
+REFUTED = "refuted|xas_reload() in next_uptodate_folio()"
+BLOCKED = "blocked|PTL: the caller holds it"
+
+
 def without(console, *words):
     """A console less the lines that have one of the words."""
     return "".join(line for line in console.splitlines(keepends=True)
@@ -61,10 +81,6 @@ REFUSED = """\
     # explore_param: ASSERTION FAILED at lib/tests/folio_explore_kunit.c:1144
     FTR/shmem: R can't reuse a page of shmem
 """
-
-
-def shards(number):
-    return [DONE.replace("shard=0/1", f"shard={each}/{number}") for each in range(number)]
 
 
 def found(name, text):

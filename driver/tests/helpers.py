@@ -31,8 +31,15 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.stack = contextlib.ExitStack()
         self.addCleanup(self.stack.close)
-        self.stack.enter_context(environment())
+        self.stack.enter_context(mock.patch.dict(os.environ))
+        self.settings()
         self.out = self.stack.enter_context(quiet())
+
+    def settings(self, **settings):
+        """From here to the end of the test these count."""
+        for name in SETTINGS:
+            os.environ.pop(name, None)
+        os.environ.update(settings)
 
     def patch(self, where, *names, **values):
         """Other values in a module up to the end of the test; mocks, if just named: the first."""
@@ -55,7 +62,7 @@ class Case(unittest.TestCase):
 
     def assertFail(self, pattern, function, *args, **how):
         """A function must fail, and say this."""
-        with self.assertRaisesRegex(Fail, pattern):
+        with self.subTest(pattern=pattern, args=args), self.assertRaisesRegex(Fail, pattern):
             function(*args, **how)
 
     def quick_steps(self):
@@ -150,20 +157,3 @@ def after_interrupt(script, children):
 def quiet():
     """What is printed goes into this, not to the terminal."""
     return contextlib.redirect_stdout(io.StringIO())
-
-
-def ended(tally):
-    """(exit status, text) of the end of a run."""
-    with quiet() as out:
-        status = tally.verdict()
-    return status, out.getvalue()
-
-
-@contextlib.contextmanager
-def environment(**settings):
-    """No setting of whoever runs the tests counts, but these."""
-    with mock.patch.dict(os.environ):
-        for name in SETTINGS:
-            os.environ.pop(name, None)
-        os.environ.update(settings)
-        yield

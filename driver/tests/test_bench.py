@@ -64,8 +64,6 @@ class Measured(Case):
             self.patch(bench, TURN_LIMIT=limit)
             self.assertFail(f"UML said nothing for {limit} s that ends its turn",
                             self.turns, *guest)
-
-    def test_ratios(self):
         rounds = [{"stock": {("refuse", 64): 10.0}, "patched": {("refuse", 64): value}}
                   for value in (5.0, 3.0, 40.0)]
         self.assertEqual(bench.ratios(rounds, "patched", "stock"), {("refuse", 64): (0.5, 0.3, 4)})
@@ -96,7 +94,6 @@ class Measured(Case):
                 ("^$", "fault.ext4", 100, 101, 101, 108, 109, 109),
                 (r"\(f\) fault.ext4 1k, time: 1.090, not", "fault.ext4", 100, 109, 109, 108, 109),
                 (r"\(a\) isolate.file 1k, time: 1.030, not", "isolate.file", 100, 100, 103, 103)):
-            with self.subTest(said=said):
-                failed = failures_of(bench.judge, self.figures(work, exact),
-                                     [self.figures(work, value) for value in rounds])
-                self.assertRegex("; ".join(failed), said)
+            failed = failures_of(bench.judge, self.figures(work, exact),
+                                 [self.figures(work, value) for value in rounds])
+            self.assertRegex("; ".join(failed), said, (work, rounds))

@@ -20,7 +20,7 @@ from driver.core.paths import ROOT, read
 from driver.core.stage import Fail
 from driver.kernel import context as contexts
 from driver.kernel import debian
-from driver.tests.helpers import Case, counted, environment, parsed, put, tally_of
+from driver.tests.helpers import Case, counted, parsed, put, tally_of
 
 
 class Words(Case):
@@ -35,8 +35,12 @@ class Words(Case):
 
     def test_help(self):
         """Of each command, and of all."""
+        of_all = " ".join(self.help().split())
+        for word in ("BASE=", "KDIR=", "JOBS=", "ACCEL=", "CCACHE_DIR="):
+            self.assertIn(word, of_all)
         for name in cli.COMMANDS:
             module = importlib.import_module(f"driver.commands.{name}")
+            self.assertIn(f" {name} {module.HELP} ", of_all)
             text = self.help(name)
             self.assertIn(f"usage: ./run {name} ", text)
             self.assertIn(module.__doc__.strip().splitlines()[0], text)
@@ -46,12 +50,6 @@ class Words(Case):
                 for word in action.option_strings or [action.metavar or action.dest]:
                     self.assertIn(word, text, name)
         self.assertEqual(parsed().module.__name__, "driver.commands.main")
-        text = " ".join(self.help().split())
-        for name in cli.COMMANDS:
-            module = importlib.import_module(f"driver.commands.{name}")
-            self.assertIn(f" {name} {module.HELP} ", text)
-        for word in ("BASE=", "KDIR=", "JOBS=", "ACCEL=", "CCACHE_DIR="):
-            self.assertIn(word, text)
 
     def asked(self, *words, **base):
         """What a command refuses, it refuses before it does anything."""
@@ -73,8 +71,7 @@ class Words(Case):
                 ("unrecognized arguments: --lis", "matrix", "--lis"),       # no abbreviation
                 ("argument --on: expected one argument", "kunit", "--on"),
                 ("'mars' .*'qemu', 'uml-smp', 'uml-up'", "kunit", "--on", "mars"),
-                ("^folio_race.replay is of the lab: ./run replay runs its suites",
-                 "kunit", "folio_race.replay"),
+                ("^folio_race.replay is of the lab: ./run replay r", "kunit", "folio_race.replay"),
                 ("^there is no suite 'x'; there are: folio_release, foli", "kunit", "x"),
                 ("--on mm: there are stock and patched", "explore", "--on", "mm"),
                 ("--print-command is for one set", "explore", "--print-command"),
@@ -85,16 +82,14 @@ class Words(Case):
                 ("there is no category 'x'; there are: kunit, mmap, ", "own", "x"),
                 ("there is no step 'nothing'; the nearest are ", "test", "nothing"),
                 ("--all goes without steps", "test", "--all", "mails"),
-                ("no kernel 'mm' with sync points; there are: stock, patched",
-                 "selftest", "folio_sched", "mm"),
-                (r"no kernel 'patched'; there are: stock, mm, mm\+tcp",
-                 "selftest", "folio_orphan", "patched"),
+                ("no kernel 'mm' with sync points; there are: ", "selftest", "folio_sched", "mm"),
+                ("no kernel 'patched'; there are: stock, ", "selftest", "folio_orphan", "patched"),
                 ("there is no selftest 'x'; there are: folio_orph", "selftest", "x"),
                 ("one kernel at a time", "selftest", "mm", "stock"),
-                *(("^--minutes .*: say for how many minutes", "stress", f"--minutes={bad}")
-                  for bad in ("0", "-1", "abc", "nan", "inf", "1e9", "")),
                 *((f"^{option}: ", "stress", option.replace(" ", "="))
-                  for option in ("--seed -1", "--seed 4294967296", "--on lab", "--debug kmsan")),
+                  for option in ("--seed -1", "--seed 4294967296", "--on lab", "--debug kmsan",
+                                 *(f"--minutes {bad}" for bad in
+                                   ("0", "-1", "abc", "nan", "inf", "1e9", "")))),
                 ("--on lab: there are stock, mm, mm.tcp", "stress", "--on", "lab")):
             self.refused(said, *words)
 
@@ -127,9 +122,9 @@ class Words(Case):
             self.refused(said, *words, **smp)
         for how, settings, want in (({}, {}, (False, False, False)), (smp, {}, (True, True, True)),
                                     ({}, {"KDIR": "/k"}, (False, False, True))):
-            with environment(**settings):
-                self.assertEqual(tuple(bool(unfit(counted(**how))) for unfit in (
-                    test_command.no_uml, test_command.not_newest, test_command.of_debian)), want)
+            self.settings(**settings)
+            self.assertEqual(tuple(bool(unfit(counted(**how))) for unfit in (
+                test_command.no_uml, test_command.not_newest, test_command.of_debian)), want)
         for text in ("0", "-1", "x", "1.5", ""):
             self.assertFail(f"^JOBS={text}: a number is wanted, from 1 on$", cli.positive, text)
         cli.positive("7")
@@ -201,8 +196,8 @@ class Work(Case):
         self.patch(module, run=work)
         self.patch(cli, "signal", alone=contextlib.nullcontext)
         self.patch(contexts.source, get=lambda: base)
-        with environment(**settings):
-            return cli.main(list(words))
+        self.settings(**settings)
+        return cli.main(list(words))
 
     def test_verdict(self):
         def work(context, args):

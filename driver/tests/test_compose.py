@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A series is composed of what is written for a release and of what all share, if asked for."""
+"""A series is composed, if it is asked for, and the mails are what it composes to."""
 
 import os
 from types import SimpleNamespace
 from unittest import mock
 
-from driver.core import paths
+from driver.core import expected, paths
+from driver.core.paths import ROOT
 from driver.core.stage import Fail
 from driver.core.tally import Tally
 from driver.kernel import compose, mails, source
 from driver.kernel import context as contexts
 from driver.kernel.compose import KERNELS, LAB, MM, SERIES, STOCK_LAB, TCP
 from driver.kernel.context import Commits
-from driver.kernel.source import RELEASES, Base
-from driver.tests.helpers import Case, counted, environment, log, put
+from driver.kernel.source import RELEASES, Base, release_of
+from driver.suites import patches
+from driver.tests.helpers import Case, counted, log, put, tally_of
 
 MESSAGE = "mm: one\n\nWhy.\n\nAssisted-by: LLM\n"
 EDITS = """\
@@ -27,8 +29,6 @@ diff --git a/mm/folio.c b/mm/folio.c
 
 
 class Series(Case):
-    """What is in series/."""
-
     def test_each_patch(self):
         """It has files, and tags itself; each file that it adds is there, and is added once."""
         for release in RELEASES:
@@ -129,8 +129,7 @@ class Small(Case):
         self.assertFail("there is no mail of the series mm", compose.compose, base, "mm", "0")
         self.assertFail("patches/ has 1 mails of the series mm, series/mm ", compose.compose,
                         base, "mm", "0", {"0000-cover-letter.txt": "", "0001-x.patch": ""})
-
-    def test_files_that_git_am_names(self):
+        # Files that git am names
         text = ("error: patch failed: mm/vmscan.c:12\nerror: mm/vmscan.c: patch does not apply\n"
                 "CONFLICT (content): Merge conflict in mm/folio.c\n")
         self.assertEqual(compose.stopped_at(log(text)), "mm/vmscan.c, mm/folio.c")
@@ -191,8 +190,8 @@ class Contexts(Case):
     def test_opened(self):
         base = counted().base
         self.patch(contexts.source, get=lambda: base)
-        with environment(BASE="7.3"):
-            context = contexts.open_context("./run kunit")
+        self.settings(BASE="7.3")
+        context = contexts.open_context("./run kunit")
         self.assertIs(context.base, base)
         self.assertEqual((context.tally.rerun, context.tally.before), ("./run kunit", "BASE=7.3 "))
         self.assertIn("base: Linux 7.3.4 (", self.printed())
@@ -217,3 +216,95 @@ class Contexts(Case):
         self.assertFalse(self.settled("v7.4.1", fails, foreign=True))
         # What the user has chosen stays
         self.assertFail("does not apply", self.settled, "kdir-x", fails, foreign=True)
+
+
+COVER, FIRST = "0000-cover-letter.txt", "0001-x.patch"
+MAIL = "Subject: x\n\nAssisted-by: LLM\n---\nindex 6a53762d5544..b8fa37604603\n@@ -1 +1 @@ f\n+a\n"
+MAILS = {COVER: "Subject: y\n", FIRST: MAIL}
+
+
+class Recompose(Case):
+    def failures(self, fresh=MAILS, committed=MAILS, made_on="7.3.4"):
+        self.patch(mails, kept=lambda release: ["mm"], made_on=lambda release: made_on,
+                   composed=lambda base, series: fresh,
+                   committed=lambda series, release: committed)
+        tally = tally_of(patches.recompose)
+        self.assertEqual(set(tally.reruns) - {"./run series"}, set())
+        return tally.failed
+
+    def test_compared(self):
+        """On another point release, but for what changes with each."""
+        others = {**MAILS, FIRST: MAIL.replace("+a", "+b")}
+        later = {**MAILS, FIRST: MAIL.replace("-1 +1", "-9 +9").replace("6a5", "7a5")}
+        more, less = {**MAILS, FIRST: later[FIRST] + "+b\n"}, {COVER: MAILS[COVER]}
+        for fresh, committed, made_on, same in (
+                (MAILS, MAILS, "7.3.4", True), (others, MAILS, "7.3.4", False),
+                (less, MAILS, "7.3.4", False), (MAILS, less, "7.3.4", False),
+                (later, MAILS, "7.3.4", False), (later, MAILS, "7.3.1", True),
+                (more, MAILS, "7.3.1", False)):
+            self.assertEqual(self.failures(fresh, committed, made_on), [] if same else [
+                "patches/v7.3/0001-x.patch is not what the series composes to"])
+
+    def test_tags(self):
+        for file, text, said in (
+                (FIRST, MAIL.replace("Assisted-by: LLM\n", ""), r"must carry .* it carries \[\]"),
+                (FIRST, MAIL.replace("Assisted", "Signed-off"), "carries .*'Signed-off-by'"),
+                (FIRST, MAIL.replace("LLM", "LLM\nSigned-off-by: a"), "carries .*'Signed-off-by'"),
+                (COVER, MAIL, "must carry no tag")):
+            found = {**MAILS, file: text}
+            self.assertRegex("".join(self.failures(found, found)), said)
+
+    def test_base_that_has_no_mails(self):
+        """Those of the nearest release are tried: they are not to be what it composes to."""
+        self.patch(compose, run=mock.Mock(return_value=(0, os.devnull)))
+        tally = tally_of(patches.recompose, foreign=True, version="7.5.0", ident="kdir-x")
+        self.assertEqual(tally.failed, [])
+
+
+class Kept(Case):
+    """What is in patches/, and git am of it."""
+
+    def test_folders(self):
+        """All that are kept are there, and nothing else; a mail for each patch."""
+        self.assertEqual(set(os.listdir(os.path.join(ROOT, "patches"))),
+                         {mails.name(series, release) for release in RELEASES
+                          for series in mails.kept(release)})
+        for release in RELEASES:
+            self.assertEqual(release_of(mails.made_on(release)), release)
+            for series in mails.kept(release):
+                committed = mails.committed(series, release)
+                paths = mails.paths(series, release)
+                self.assertEqual(len(paths), len(compose.patches(series, release)), series)
+                self.assertEqual([COVER in committed, bool(mails.cover(series, release))],
+                                 [series != TCP] * 2)
+                self.assertNotIn("base", committed)
+                # git am stops at a cover letter
+                self.assertNotIn(COVER, map(os.path.basename, paths))
+
+    def test_recipients_of_each_are_expected(self):
+        want = expected.load_file("recipients")[1]["recipients"]
+        self.assertEqual(want.keys(), patches.paths(counted()).keys())
+        for path in patches.paths(counted()).values():
+            self.assertTrue(os.path.exists(path), path)
+
+    def test_one_that_does_not_apply(self):
+        def git(*args):
+            if "--abort" not in args:
+                raise Fail("git am exited 1: error: patch failed: mm/vmscan.c:12\nmore")
+        base = counted(gitdir=self.folder({"rebase-apply/next": "2\n"})).base
+        base.git.side_effect = git
+        self.assertFail(r"^git am stopped at x\.patch on Linux 7\.3\.4: patch failed: "
+                        r"mm/vmscan\.c:12 \(rebase in",
+                        patches.apply, base, ("-3",), [f"{ROOT}/{name}.patch" for name in "wxy"])
+        self.assertEqual(base.git.call_args.args, ("am", "--abort"))
+
+    def test_git_am(self):
+        for trees, good in ((["t", "t"], True), (["t", "u"], False)):
+            context = counted()
+            context.base.git.side_effect = lambda *args, trees=trees: (
+                "" if args[0] == "am" else trees[args[1] == "0^{tree}"])
+            patches.git_am(context, ((),))
+            self.assertEqual((bool(context.tally.passed), bool(context.tally.failed)),
+                             (good, not good))
+        self.patch(mails, paths=lambda series, release: [])
+        self.assertFail("patches/v7.3 holds no mail: make them with", patches.git_am, context)

@@ -2,7 +2,6 @@
 """What KUnit says is counted, and what a case that failed said is shown."""
 
 import json
-from unittest import mock
 
 from driver.commands import kunit as command
 from driver.core import expected
@@ -82,8 +81,7 @@ class KUnit(Case):
         name = "folio_release.release_lost.put lru"
         other = "folio_release.release_lost.batch lru"
         self.assertEqual(kunit.expectations(console, [name, other]), {name: SAID})
-
-    def test_no_more_than_a_few(self):
+        # No more than a few
         one = "    # a: EXPECTATION FAILED at x.c:%d\n    Expected b\n"
         text = kunit.expectations("".join(one % line for line in range(9)), ["s.a"])["s.a"]
         self.assertEqual(len(text.splitlines()), kunit.MOST + 2)
@@ -106,14 +104,12 @@ class KUnit(Case):
 
     def test_in_a_guest(self):
         """Which words it gets, and if it may die."""
-        context, boot = counted(), mock.Mock()
-        self.patch(kunit.qemu, boot=boot, initramfs=lambda base: "initrd")
+        boot = self.patch(kunit.qemu, "boot", "initramfs")
         self.patch(kunit, of_console=lambda context, name: {name: "pass"})
-        self.assertEqual(kunit.exec_qemu(context, "image", "x"), {"x": "pass"})
-        kunit.exec_qemu(context, "image", "x", "s.a", ["b=1"])
-        self.assertEqual(boot.mock_calls, [
-            mock.call("image", "initrd", "x", "guest.kunit"),
-            mock.call("image", "initrd", "x", "guest.kunit kunit.filter_glob=s.a b=1")])
+        for more, words in (((), "guest.kunit"),
+                            (("s.a", ["b=1"]), "guest.kunit kunit.filter_glob=s.a b=1")):
+            self.assertEqual(kunit.exec_qemu(counted(), "image", "x", *more), {"x": "pass"})
+            self.assertEqual(boot.call_args.args[-1], words)
         boot.side_effect = Fail("the guest died")
-        self.assertFail("the guest died", kunit.exec_qemu, context, "image", "x")
-        self.assertEqual(kunit.exec_qemu(context, "image", "x", dies=True), {"x": "pass"})
+        self.assertFail("the guest died", kunit.exec_qemu, counted(), "image", "x")
+        self.assertEqual(kunit.exec_qemu(counted(), "image", "x", dies=True), {"x": "pass"})

@@ -53,12 +53,10 @@ def layer(name):
 
 
 class Package(unittest.TestCase):
-    def test_all_are_looked_at(self):
+    def test_layers(self):
         self.assertGreater(len(MODULES), 60)
         self.assertEqual({layer(name) for name in MODULES}, LAYERS.keys())
         self.assertIn("driver.core.stage", set(imported(ast.walk(MODULES["driver.core.tally"]))))
-
-    def test_layers(self):
         for name, tree in MODULES.items():
             for other in imported(ast.walk(tree)):
                 self.assertIn(other, MODULES, f"{name} imports {other}, which is not there")
@@ -100,8 +98,6 @@ class Package(unittest.TestCase):
                 tests = [node.name for node in ast.walk(tree)
                          if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
                 self.assertEqual(bool(tests), last.startswith("test_"), name)
-
-    def test_license(self):
         for path in files("py") + files("toml"):
             text = read(os.path.join(ROOT, path))
             self.assertTrue(text.startswith("# SPDX-License-Identifier: GPL-2.0-only\n"), path)
@@ -113,5 +109,4 @@ class Package(unittest.TestCase):
         for name in names:
             module = importlib.import_module(f"driver.commands.{name}")
             self.assertTrue(module.__doc__ and module.HELP, name)
-            for function in (module.arguments, module.run):
-                self.assertTrue(callable(function), name)
+            self.assertTrue(callable(module.arguments) and callable(module.run), name)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A claim that was replayed is judged by what is expected, and is to be on the console whole."""
+"""Claims that were replayed are judged word for word; the tables of README."""
 
+import os
+
+from driver.core.paths import read
+from driver.kernel.source import RELEASES
 from driver.story import model
-from driver.suites import kunit, scenarios
+from driver.suites import kunit, results, scenarios
 from driver.suites.kunit import QEMU, UML_SMP
-from driver.tests.consoles import CONSOLE, PATCHED
+from driver.tests.consoles import BLOCKED, CONSOLE, PATCHED, REFUTED, REPRODUCED, STALE, told
 from driver.tests.helpers import Case, counted, failures_of
 
 GOOD = CONSOLE.replace("the entry is gone: xas_reload()", "xas_reload() in next_uptodate_folio()")
@@ -25,8 +29,8 @@ class Replays(Case):
 
     def test_good(self):
         # Of some just these are judged
-        for results in (F, {**F, **Q, "folio_release.x": "fail"}):
-            tally, found = self.judge(results, GOOD)
+        for seen in (F, {**F, **Q, "folio_release.x": "fail"}):
+            tally, found = self.judge(seen, GOOD)
             self.assertEqual((tally.passed, tally.failed, list(found)), (4, [], ["F"]))
 
     def test_bad(self):
@@ -41,10 +45,40 @@ class Replays(Case):
                 ("Q is new", Q, "", ()), ("Q is new", Q, "", ("Q",)),
                 *(("not on the console as a whole", F, CONSOLE[:CONSOLE.index(end) - 12])
                   for end in ("begin F", "event 2", "verdict", "end F"))):
-            with self.subTest(words=words, what=what):
-                self.assertIn(words, self.failures(*what))
+            self.assertIn(words, self.failures(*what), what)
 
-    def test_rerun(self):
+    def test_claims(self):
+        """A verdict is expected word for word, with its guard or lock, and the test agrees."""
+        for said, ident, result, *printed in (
+                ("^$", "F", "pass", REFUTED), ("^$", "A", "pass", BLOCKED),
+                ("^$", "A.put", "fail", REPRODUCED, STALE),
+                *(("expected 'reproduced: madvise came to ISOLATE_CLEARED'", "F.6", "fail", other)
+                  for other in ("error|step 6: M has to wait for the PTL",
+                                "reproduced|a PTE maps the folio", REFUTED)),
+                (r"expected 'refuted: xas_reload\(\) in next_uptodate_folio\(\)'",
+                 "F", "pass", "refuted|folio_trylock() in next_uptodate_folio()"),
+                *(("expected 'blocked: PTL'", "A", "pass", other)
+                  for other in ("blocked|folio lock: the caller holds it", "blocked|")),
+                ("but its test is 'fail'", "F", "fail", REFUTED),
+                ("but its test is 'fail'", "A", "fail", BLOCKED),
+                ("but its test is 'pass'", "A.put", "pass", REPRODUCED, STALE),
+                ("injects '', expected 'a caller", "A.put", "fail", REPRODUCED),
+                ("injects 'x', expected ''", "F", "pass", REFUTED, "x"),
+                ("the claim Q is new", "Q", "pass", REFUTED)):
+            story = model.parse(told(ident, *printed))[ident]
+            failed = failures_of(scenarios.judge_claim, "here", "stock", ident, result, story)
+            self.assertRegex("; ".join(failed), said, (ident, printed))
+
+    def test_mistakes_in_claims(self):
+        self.assertEqual(list(scenarios.titles()), list(scenarios.claims()))
+        text = '[source.a]\nlink = "x"\n[claim.A]\nsource = "{}"\nstock = "{}"\npatched = "{}"\n'
+        good = "refuted: x"
+        for said, *words in (("A has no source of these: a", "b", good, good),
+                             ("A has no verdict for stock: a word of reprod", "a", "fail", good),
+                             ("A has no verdict for patched", "a", good, "refuted")):
+            folder = self.folder({"claims.toml": text.format(*words)})
+            self.assertFail(said, scenarios.claims, folder)
+        # What does it again
         tally, _ = self.judge({}, "")
         self.assertEqual(tally.reruns, ["./run replay"])
         tally, _ = self.judge(F, "", rerun="./run debugged kasan")
@@ -80,14 +114,14 @@ class Replays(Case):
 
     def test_wanted(self):
         stock, patched = (scenarios.wanted(column, QEMU) for column in scenarios.KERNELS)
-        self.assertEqual([those["folio_race.replay.A"] for those in (stock, patched)],
-                         ["pass", "pass"])
+        self.assertEqual([those["folio_race.replay.F.6"] for those in (stock, patched)],
+                         ["fail", "pass"])
         # patched has the suites of the mm series as well
         self.assertEqual(patched.keys(), stock.keys() | kunit.wanted(QEMU).keys())
         self.assertEqual([scenarios.wanted("stock", place)[scenarios.LARGE]
                           for place in (QEMU, UML_SMP)], ["pass", "skip"])
-        self.assertEqual(scenarios.wanted("stock", QEMU, ["A", "B"]),
-                         {"folio_race.replay.A": "pass", "folio_race.replay.B": "pass"})
+        self.assertEqual(scenarios.wanted("stock", QEMU, ["A", "F.6"]),
+                         {"folio_race.replay.A": "pass", "folio_race.replay.F.6": "fail"})
         self.assertFalse([name for name in scenarios.wanted("stock", QEMU, (), "folio_explore")
                           if name.startswith("folio_explore")])
         self.assertEqual(scenarios.ident("F.6"), "F.6")
@@ -99,3 +133,46 @@ class Replays(Case):
         self.assertNotIn("\npatched: ", text)
         self.assertEqual(scenarios.log_of(counted(suffix="-6.12"), "stock", QEMU),
                          "replay-qemu-stock-6.12")
+
+
+class Results(Case):
+    def test_tables(self):
+        kept = [{"selftests": {"on": version, "columns": {
+            "stock": {"same": "pass", "orphan": "fail"}, "mm": {"same": "pass", "orphan": "pass"}}}}
+            for version in ("7.3.4", "6.12.1")] + [{}]
+        text = results.table("selftests", kept)
+        self.assertIn("| selftest | 7.3.4 stock | 7.3.4 mm | 6.12.1 stock | 6.12.1 mm |\n", text)
+        self.assertIn("| orphan | fail | pass | fail | pass |\n", text)
+        self.assertNotIn("same", text)
+        kept[1]["selftests"]["columns"]["mm"] = {"orphan": "pass"}
+        self.assertIn("| same | pass | pass | pass | did not run |\n",
+                      results.table("selftests", kept))
+        self.assertEqual(results.table("guards", kept), "")
+        self.assertIn(f"{results.BEGIN}\n{results.tables()}\n{results.END}", read(results.README),
+                      "write them with: python3 -m driver.suites.results")
+
+    def test_kept_part_by_part(self):
+        for release in RELEASES:
+            self.assertLessEqual(results.load(release).keys(), results.PARTS.keys())
+        self.patch(results, FOLDER=self.folder())
+        base = counted(release="6.12", version="6.12.9").base
+        self.assertEqual(results.load("6.12"), {})
+        results.keep(base, "replays", {"stock": {"`A` x": "y"}})
+        results.keep(base, "guards", {"": {"g": "needed"}})
+        results.keep(base, "replays", {"stock": {"`A` x": "z"}})
+        self.assertEqual(results.load("6.12"), {
+            "replays": {"on": "6.12.9", "columns": {"stock": {"`A` x": "z"}}},
+            "guards": {"on": "6.12.9", "columns": {"": {"g": "needed"}}}})
+        self.assertEqual(results.load("7.3"), {})
+
+    def test_written_in_their_place(self):
+        folder = self.folder({"README.md": f"before\n{results.BEGIN}old\n{results.END}after\n"})
+        self.patch(results, FOLDER=folder, README=os.path.join(folder, "README.md"))
+        results.keep(counted().base, "guards", {"": {"g": "needed"}})
+        results.write_tables()
+        self.assertEqual(read(results.README), (
+            f"before\n{results.BEGIN}\n{results.claims()}\n{results.sets()}\n"
+            "| guard removed | 7.3.4 |\n| --- | --- |\n"
+            f"| g | needed |\n\n{results.END}after\n"))
+        self.patch(results, BEGIN="nowhere")
+        self.assertFail("README.md has no lines", results.write_tables)

@@ -2,66 +2,78 @@
 """System calls on a schedule: each run tells its story, and what is asked for is there."""
 
 import os
+from unittest import mock
 
 from driver.core.paths import ROOT
 from driver.kernel import build
 from driver.suites import schedule_files
+from driver.tests.consoles import told
 from driver.tests.helpers import Case, counted, put, tally_of
 
 NAME = "my.one.tmpfs.small"
-STORY = """TAP version 13
-# # folio_race: begin my.one.tmpfs.small|A title
-# # folio_race: actor fault|fault|read m 3
-# # folio_race: event 0|fault|end|END|refs=1 mapcount=1 lru=1 locked=0 cached=1 listed=1|1
-# # folio_race: step 1|fault|END|-|refs=1 mapcount=1 lru=1 locked=0 cached=1|ok|
-# # folio_race: call fault.look|read m 3|-|data
-# # folio_race: verdict as written|each line
-# # folio_race: end my.one.tmpfs.small|1
-# ok 1 my.one.tmpfs.small
-"""
+
+
+def story(verdict="as written|each line", name=NAME, prefix="# # ", call="read m 3|-|data", **how):
+    """What folio_sched prints of a run."""
+    printed = told(name, verdict, **how).replace("[    1.0] ", prefix)
+    return printed.replace("verdict", f"call T.cut|{call}\n{prefix}folio_race: verdict")
 
 
 class Stories(Case):
-    def test_read_with_any_number_of_tap_prefixes(self):
-        for text in (STORY, STORY.replace("# # ", "# "), STORY.replace("# # ", "")):
-            scenario = schedule_files.stories(text)[NAME]
-            self.assertEqual((scenario.outcome, scenario.runs, len(scenario.events)),
-                             ("as written", 1, 1))
+    def test_judged(self):
+        """Each result has a story, with any number of TAP's prefixes; it is expected in words."""
+        for said, result, text, *want in (
+                *(("^$", "pass", story(prefix=prefix)) for prefix in ("", "# ", "# # ")),
+                ("^$", "skip", ""), ("^$", "fail", story("differs|a"), "differs: a"),
+                ("told no story as a whole", "pass", ""),
+                ("told no story as a whole", "pass", story(end=False)),
+                *(("expected 'as written'", result, story(verdict)) for result, verdict in
+                  (("fail", "differs|a"), ("pass", "differs|a"), ("fail", "error|a"))),
+                *(("expected 'differs: a'", result, story(verdict), "differs: a")
+                  for result, verdict in
+                  (("fail", "differs|b"), ("fail", "error|a"), ("pass", "as written|x"))),
+                ("but its result is", "fail", story())):
+            verdicts = {NAME: want[0]} if want else None
+            tally = tally_of(schedule_files.judge, "here", {NAME: result}, {NAME: result},
+                             schedule_files.stories(text), "./run x", None, verdicts)
+            self.assertRegex("; ".join(tally.failed), said, text)
+            self.assertLessEqual({*tally.reruns}, {"./run x"})
 
-    def test_a_result_without_a_story_is_a_failure(self):
-        for text, verdict, failed in (
-                (STORY, "pass", 0), ("", "pass", 1), ("", "skip", 0),
-                (STORY[:STORY.index("# # folio_race: verdict")], "pass", 1)):
-            tally = tally_of(schedule_files.judge, "here", {NAME: verdict}, {NAME: verdict},
-                             schedule_files.stories(text), "./run x")
-            self.assertEqual(tally.reruns, ["./run x"] * failed)
-
-    def test_those_that_went_wrong_are_drawn_first(self):
-        """Then the others, and of all the events if asked for."""
+    def test_drawn(self):
+        """Those that went wrong first, what is the same once, and all of the events if asked."""
         one, other = "my.one.ext4.small", "my.two.ext4.small"
-        runs = {name: schedule_files.stories(STORY.replace("refs=1", f"refs={number}"))[NAME]
-                for number, name in enumerate([NAME, one, other])}
+        said = "".join(story(verdict, name, call="truncate f 0|0|EBUSY") for name, verdict in
+                       ((NAME, "as written|x"), (one, "differs|y"), (other, "as written|x")))
+        runs = schedule_files.stories(said)
         self.patch(schedule_files.scenarios, "write_page")
-        for first, verbose, want in ((set(), False, [NAME, one, other]),
-                                     ({one}, True, [one, NAME, other])):
+        for first, verbose, want in ((set(), False, [NAME, one]), ({one}, True, [one, NAME])):
             schedule_files.draw(None, {"stock": runs}, first, "my.sched", verbose)
             said = self.printed()
             shown = [line for line in said.splitlines() if line.endswith(". A title")]
             self.assertEqual(shown, [f"{name}. A title" for name in want])
+            self.assertIn(f"the same, step by step: {other}\n", said)
+            self.assertIn("    T.cut: truncate f 0 gives EBUSY, wanted: 0\n", said)
             self.assertEqual("is done" in said, verbose)
+
+    def test_death(self):
+        text = story()
+        text = text[:text.index("# # folio_race: event 0")]
+        said = schedule_files.death(text, "[ 2.0] BUG: unable to handle page fault\n"
+                                    "[ 2.1] mm_sync: the schedule up to here\n"
+                                    "[ 2.2] mm_sync:   0:FIND_LOADED\n")
+        for part in (f"died in {NAME} (A title): BUG: unable to handle", "truncate: punches",
+                     "mm_sync:   0:FIND_LOADED"):
+            self.assertIn(part, said)
+        self.assertEqual(schedule_files.death(text, "[ 2.0] fine\n"), "")
 
 
 class Follow(Case):
-    """One file on both kernels, with stand-ins for them."""
-
     def follow(self, verdicts, path="my.sched", name=NAME, reasons=None):
         def boot(context, initrd, column, append, rerun, log):
             self.assertEqual(append, f"guest.test=folio_sched guest.args={os.path.basename(path)}")
-            verdict = schedule_files.verdicts_of(column).get(name, "differs: x")
-            verdict = verdict.replace(": ", "|", 1)
-            told = schedule_files.stories(STORY.replace(NAME, name).replace(
-                "as written|each line", "as written|" if verdicts[column] == "pass" else verdict))
-            return {name: verdicts[column]}, (reasons or {}), told
+            known = schedule_files.verdicts_of(column).get(name, "differs: x").replace(": ", "|", 1)
+            said = story("as written|" if verdicts[column] == "pass" else known, name)
+            return {name: verdicts[column]}, (reasons or {}), schedule_files.stories(said)
         draw = self.patch(schedule_files, "draw", "check", "checker", boot=boot)
         self.patch(schedule_files.build, "selftests")
         self.patch(schedule_files.qemu, "initramfs")
@@ -116,26 +128,22 @@ class Follow(Case):
                           ({"newest": False}, "there/folio_sched")):
             self.assertEqual(schedule_files.checker(counted(**how)), want)
 
-    def failures(self, change=lambda results, reasons: None):
+    def test_without_points_each_is_to_skip(self):
+        """And to name what is missing."""
         tests = [test for test in schedule_files.expected.load("schedule_files")["patched"]
                  if test.startswith("mm_sync.") or test == "folio_sched"]
-        results = dict.fromkeys(tests, "skip")
-        reasons = dict.fromkeys(tests, f"it takes {schedule_files.NEEDED}")
-        change(results, reasons)
-        self.patch(schedule_files.selftests, "image", "initramfs",
-                   boot=lambda *args: (results, reasons))
-        self.patch(schedule_files, read=lambda path: reasons["folio_sched"])
-        tally = tally_of(schedule_files.without_points)
-        self.assertEqual(tally.passed + len(tally.failed), len(tests))
-        return len(tally.failed)
-
-    def test_each_is_to_skip(self):
-        self.assertEqual(self.failures(), 0)
-        for test in ("mm_sync.fuzz", "folio_sched"):
-            for change in (lambda results, reasons, test=test: results.update({test: "pass"}),
-                           lambda results, reasons, test=test: results.pop(test),
-                           lambda results, reasons, test=test: reasons.update({test: "no"})):
-                self.assertEqual(self.failures(change), 1)
+        needed = f"it takes {schedule_files.NEEDED}"
+        for failed, test, result, reason in (
+                (0, "folio_sched", "skip", needed),
+                *((1, test, *how) for test in ("mm_sync.fuzz", "folio_sched")
+                  for how in (("pass", needed), (None, needed), ("skip", "no")))):
+            results = {**dict.fromkeys(tests, "skip"), test: result}
+            reasons = {**dict.fromkeys(tests, needed), test: reason}
+            self.patch(schedule_files.selftests, "image", "initramfs",
+                       boot=mock.Mock(return_value=(results, reasons)))
+            self.patch(schedule_files, read=mock.Mock(return_value=reasons["folio_sched"]))
+            tally = tally_of(schedule_files.without_points)
+            self.assertEqual((tally.passed, len(tally.failed)), (len(tests) - failed, failed))
 
     def test_shipped(self):
         folder = os.path.join(ROOT, "tools/testing/selftests/mm", schedule_files.FOLDER)

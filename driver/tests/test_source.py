@@ -9,7 +9,7 @@ from driver.core.stage import Fail
 from driver.kernel import debian, source
 from driver.kernel.debian import NotShipped
 from driver.kernel.source import GIT_ENV, RELEASES, Base
-from driver.tests.helpers import Case, environment, log, put
+from driver.tests.helpers import Case, log, put
 
 MAKEFILE = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 9\nEXTRAVERSION =\n"
 TREE = {"Makefile": MAKEFILE, ".gitignore": "*.o\n/include/config/\n", "mm/vmscan.c": "int a;\n",
@@ -37,20 +37,18 @@ class Versions(Case):
         for settings, want in (({}, RELEASES), ({"BASE": ""}, RELEASES),
                                ({"BASE": "6.12"}, ("6.12",)),
                                ({"KDIR": "/k", "BASE": "6.12"}, "/k")):
-            with environment(**settings):
-                self.assertEqual(source.get(), want)
-        with environment(BASE="5.10"):
-            self.assertFail("BASE=5.10: there are mails for 7.3, 6.12", source.get)
+            self.settings(**settings)
+            self.assertEqual(source.get(), want)
+        self.settings(BASE="5.10")
+        self.assertFail("BASE=5.10: there are mails for 7.3, 6.12", source.get)
 
-    def test_kdir_of_another_version(self):
+    def test_versions(self):
         for version, release in (("7.3.9", "7.3"), ("7.9", "7.3"), ("7.1", "7.3"),
                                  ("6.12.1", "6.12"), ("6.15", "6.12"), ("6.19.3", "7.3"),
                                  ("5.10.1", "6.12")):
             self.assertEqual(source.nearest(version), release, version)
-        with environment(BASE="6.12"):
-            self.assertEqual(source.nearest("7.3.9"), "6.12")
-
-    def test_properties(self):
+        self.settings(BASE="6.12")
+        self.assertEqual(source.nearest("7.3.9"), "6.12")
         for version, release, foreign, newest, suffix in (
                 ("7.3.4", "7.3", False, True, ""), ("7.4.1", "7.3", True, True, ""),
                 ("6.12.30", "6.12", False, False, "-6.12"), ("6.15", "6.12", True, False, "-6.12")):
@@ -115,10 +113,9 @@ class Shipped(Case):
 
 
 class FromDebian(Out):
-    """Which base is taken, and remembered."""
-
-    def base(self, version, release=None):
-        made = Base(f"v{version}.1", f"{version}.1", "Debian", release or version)
+    def base(self, version):
+        release = version if version in RELEASES else "7.3"
+        made = Base(f"v{version}.1", f"{version}.1", "Debian", release)
         os.makedirs(made.src, exist_ok=True)
         return made
 
@@ -130,8 +127,7 @@ class FromDebian(Out):
         self.asked = []
         self.patch(debian, "environment", update=lambda apt: (status, os.devnull),
                    newest_package=package)
-        self.patch(source, unpacked=lambda apt, release, version, suite: self.base(
-            release, release if release in RELEASES else "7.3"))
+        self.patch(source, unpacked=lambda apt, release, *rest: self.base(release))
 
     def test_an_older_base_is_not_taken_for_the_newest(self):
         self.debian_has("6.12")
@@ -141,8 +137,8 @@ class FromDebian(Out):
         self.assertEqual(self.asked, [("6.12",), RELEASES])
         self.assertIn("no Debian suite ships linux-source-7.3 any more: the base is 6.12\n",
                       self.printed())
-        with environment(BASE="7.3"):
-            self.assertEqual(source.from_debian(("6.12",)).release, "6.12")
+        self.settings(BASE="7.3")
+        self.assertEqual(source.from_debian(("6.12",)).release, "6.12")
         source.remember(self.base("7.3"), ("7.3",))
         self.assertEqual(source.from_debian(RELEASES).version, "7.3.1")
 
@@ -190,8 +186,6 @@ class FromDebian(Out):
 
 
 class Kdir(Out):
-    """A kernel tree of the user's."""
-
     def setUp(self):
         super().setUp()
         self.tree = os.path.join(self.top, "my tree")
@@ -254,15 +248,13 @@ class Kdir(Out):
             self.git(*cmd)
             self.assertEqual(self.take().commit, base.commit)
 
-    def test_links(self):
+    def test_links_and_what_becomes_of_a_file(self):
         os.makedirs(os.path.join(self.tree, "Documentation"))
         links = {"Documentation/Changes": "../Makefile", "scripts/mm": "../mm"}
         for link, target in links.items():
             os.symlink(target, os.path.join(self.tree, link))
         found = self.files(self.take())
         self.assertEqual({link: found.get(link) for link in links}, links)
-
-    def test_what_becomes_of_a_file(self):
         self.commit()
         put(self.tree, {"mm/notes": "x\n"})
         self.assertIn("mm/notes", self.files(self.take()))

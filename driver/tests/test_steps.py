@@ -12,7 +12,7 @@ from driver.core.steps import Step
 from driver.core.tally import Tally
 from driver.kernel.context import Context
 from driver.suites import guards
-from driver.tests.helpers import SOON, Case, after_interrupt, environment, parsed
+from driver.tests.helpers import SOON, Case, after_interrupt, parsed
 
 
 def broken(context):
@@ -128,7 +128,6 @@ class Steps(Case):
                 self.assertEqual((self.tally.failed, self.tally.reruns),
                                  ([f"b: {said}"], ["./run test b"]))
 
-    def test_what_is_counted_of_one_that_fails(self):
         def half(context):
             context.tally.check(True, "")
             context.tally.check(False, "half")
@@ -217,22 +216,20 @@ except KeyboardInterrupt:
         for ci, minutes, takes, late in (("true", 4, steps.CI_MINUTES - 5, False),
                                          ("true", 10, steps.CI_MINUTES - 5, True),
                                          ("true", 10, 5, False), ("", 1000, 5, False)):
-            with environment(CI=ci):
-                began(minutes)
-                self.assertEqual(steps.late(takes), late)
+            self.settings(CI=ci)
+            began(minutes)
+            self.assertEqual(steps.late(takes), late)
         began(10)
         long = [self.preparing("long"), self.step("tree", tree=True)]
         for step in long:
             step.minutes = steps.CI_MINUTES - 5
-        with environment(CI="true"):
-            self.run_steps(*long, self.preparing("short"))
+        self.settings(CI="true")
+        self.run_steps(*long, self.preparing("short"))
         self.assertEqual((self.did, self.counts()), (["prepare short", "short"], (1, 0, 2)))
         self.left_out("long: it is late for CI", "tree: it is late for CI")
 
 
 class Plan(Case):
-    """The steps of ./run test, and which of them are chosen."""
-
     ALL = test_command.plan() + test_command.of_all()
 
     def test_chosen(self):
@@ -247,15 +244,13 @@ class Plan(Case):
     def test_steps(self):
         seen = set()
         for step in self.ALL:
-            with self.subTest(step=step.name):
-                self.assertNotIn(step.name, seen)
-                self.assertLessEqual(set(step.needs), seen)
-                self.assertGreaterEqual(step.minutes, 0)
-                self.assertTrue(step.about)
-                self.assertRegex(step.name, r"^[\w.+-]+$")
-                # One that has the tree prepares nothing before
-                self.assertFalse(step.tree and step.prepare)
-                seen.add(step.name)
+            self.assertNotIn(step.name, seen)
+            self.assertLessEqual(set(step.needs), seen, step.name)
+            self.assertTrue(step.about and step.minutes >= 0, step.name)
+            self.assertRegex(step.name, r"^[\w.+-]+$")
+            # One that has the tree prepares nothing before
+            self.assertFalse(step.tree and step.prepare, step.name)
+            seen.add(step.name)
         self.assertLessEqual(set(guards.all_of_them()), {step.name for step in test_command.plan()})
 
     def test_list(self):

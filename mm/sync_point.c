@@ -67,7 +67,8 @@ static const struct {
 };
 
 static const char * const locks[] = {
-#define MM_SYNC_LOCK(NAME, WORDS) WORDS,
+#define MM_SYNC_LOCK(NAME, WORDS) \
+	[MM_SYNC_##NAME] = WORDS,
 #include <linux/mm_sync_point_defs.h>
 #undef MM_SYNC_LOCK
 };

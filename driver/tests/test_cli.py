@@ -51,15 +51,12 @@ class Words(Case):
                     self.assertIn(word, text, name)
         self.assertEqual(parsed().module.__name__, "driver.commands.main")
 
-    def asked(self, *words, **base):
-        """What a command refuses, it refuses before it does anything."""
-        args = parsed(*words)
-        if getattr(args.module, "at_once", lambda args: False)(args) is False:
-            args.module.run(counted(**base), args)
-
     def refused(self, said, *words, **base):
+        """A command refuses this in one sentence, before it does anything."""
         with self.subTest(words=words), self.assertRaisesRegex(Fail, said) as failed:
-            self.asked(*words, **base)
+            args = parsed(*words)
+            if getattr(args.module, "at_once", lambda args: False)(args) is False:
+                args.module.run(counted(**base), args)
         self.assertEqual((len(str(failed.exception).splitlines()), self.printed()), (1, ""))
 
     def test_refused(self):
@@ -163,8 +160,6 @@ class Alone(Case):
 
 
 class Work(Case):
-    """How a run ends, and what of it is seen; on a base that is not there."""
-
     def test_failures(self):
         kill_all = self.patch(cli, "kill_all")
         for failure, status, said in (

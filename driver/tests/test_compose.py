@@ -55,9 +55,7 @@ class Series(Case):
         self.assertEqual(compose.moved("7.3", text), text)
 
 
-class Small(Case):
-    """A series of two patches on a kernel of two files."""
-
+class SmallSeries(Case):
     def setUp(self):
         super().setUp()
         self.root = self.folder({
@@ -223,7 +221,7 @@ MAIL = "Subject: x\n\nAssisted-by: LLM\n---\nindex 6a53762d5544..b8fa37604603\n@
 MAILS = {COVER: "Subject: y\n", FIRST: MAIL}
 
 
-class Recompose(Case):
+class Mails(Case):
     def failures(self, fresh=MAILS, committed=MAILS, made_on="7.3.4"):
         self.patch(mails, kept=lambda release: ["mm"], made_on=lambda release: made_on,
                    composed=lambda base, series: fresh,
@@ -253,16 +251,10 @@ class Recompose(Case):
                 (COVER, MAIL, "must carry no tag")):
             found = {**MAILS, file: text}
             self.assertRegex("".join(self.failures(found, found)), said)
-
-    def test_base_that_has_no_mails(self):
-        """Those of the nearest release are tried: they are not to be what it composes to."""
+        # A base that has no mails: it is not to be what those of the nearest release are
         self.patch(compose, run=mock.Mock(return_value=(0, os.devnull)))
         tally = tally_of(patches.recompose, foreign=True, version="7.5.0", ident="kdir-x")
         self.assertEqual(tally.failed, [])
-
-
-class Kept(Case):
-    """What is in patches/, and git am of it."""
 
     def test_folders(self):
         """All that are kept are there, and nothing else; a mail for each patch."""

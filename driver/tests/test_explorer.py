@@ -20,7 +20,7 @@ from driver.tests.helpers import Case, counted, failures_of, parsed, tally_of
 
 
 class Printed(Case):
-    def test_held(self):
+    def test_what_is_known(self):
         [one] = explorer.parse("[    1.23][   T12] " + PROGRESS + "noise\n[    1.24] " + DONE)
         self.assertEqual((one.done, one.spec, one.check, one.line, one.error),
                          (True, "FTM", "", "", ""))
@@ -47,8 +47,7 @@ class Printed(Case):
                                  (said, held, caught), text)
                 failed = "".join(failures_of(explorer.judge, "on stock", one))
                 self.assertEqual((bool(failed), said in failed), (not held, not held))
-
-    def test_what_is_known_of_one_that_fails(self):
+        # One that fails
         one = explorer.outcome("FTM", FAILED + DONE)
         self.assertEqual((one.check, one.schedule, one.text, one.line, one.done),
                          ("pte", 29, "a PTE maps a folio | that is gone", SCHEDULE, True))
@@ -107,8 +106,6 @@ class Printed(Case):
 
 
 class Arguments(Case):
-    """What can be asked for is what the source of the suite has."""
-
     def test_suite(self):
         self.assertEqual(explorer.actors()["F"],
                          ["filemap", "faults next to the folio: fault-around"])
@@ -227,10 +224,9 @@ class Follow(Case):
                              [] if good else ["./run replay --mutant m FB/cold:F@END"])
 
 
-DIES_AT_ONCE = FAILED.replace("29|pte", "1|dies") + PANIC
-
-
 class Explored(Case):
+    DIES_AT_ONCE = FAILED.replace("29|pte", "1|dies") + PANIC
+
     def added(self, *parts):
         self.patch(sys, stdin=io.StringIO("".join(parts)))
         return explorer.print_sum(), self.printed()
@@ -261,14 +257,14 @@ class Explored(Case):
         return results, context.tally
 
     def test_as_known(self):
-        results, tally = self.explore({"TI": DIES_AT_ONCE})
+        results, tally = self.explore({"TI": self.DIES_AT_ONCE})
         self.assertEqual((tally.passed, tally.failed), (6, []))
         self.assertEqual([(column, one.spec) for column, one in results],
                          [(column, name) for column in ("stock", "patched")
                           for name in ("FTM", "TI", "FTK")])
 
     def test_failures(self):
-        ti = {"TI": DIES_AT_ONCE}
+        ti = {"TI": self.DIES_AT_ONCE}
         for of_stock, said in (
                 ({}, "TI on stock: no violation, expected violated: dies at schedule 1"),
                 ({"TI": FAILED.replace("29|pte", "2|dies")}, "TI on stock: violated: dies at "),

@@ -3,6 +3,7 @@
 
 import os
 from types import SimpleNamespace
+from unittest import mock
 
 from driver.commands import mutants as command
 from driver.core import expected
@@ -164,9 +165,7 @@ class Table(Case):
                    explored_ones=lambda: {"a": self.guard("a"), "b": self.guard("b")})
 
         def summary(rows):
-            context = counted()
-            context.shared[guards.ROWS] = rows
-            return guards.summary(context)
+            return guards.summary(SimpleNamespace(shared={guards.ROWS: rows}))
         text = summary({**self.ALL, "a": {"FTM": CAUGHT}})
         for words in ("guard removed", "\na: without the guard a\nneeded, FTM shows it\n"):
             self.assertIn(words, text)
@@ -177,8 +176,6 @@ class Table(Case):
 
 
 class Checks(Case):
-    """The checks that a mutant names, with a stand-in for what ran."""
-
     def failures(self, seen, dies=None):
         context, fails = counted(), ["s.a", "s.b"]
         guard = SimpleNamespace(name="m", fails=fails, dies=dies, removes="the guard")
@@ -203,17 +200,13 @@ class Checks(Case):
             self.assertEqual(len(self.failures(seen, dies=dies)), count, seen)
 
     def test_just_what_is_named_runs(self):
-        def stand(what, result):
-            def run(context, kernel, *rest, **how):
-                ran.extend((what, each) for each in rest if str(each).startswith("without-"))
-                return result
-            return run
-        self.patch(kunit, exec_uml=stand("uml", {}), exec_qemu=stand("qemu", {}))
-        self.patch(guards.selftests, "initramfs", boot=stand("selftest", ({}, {})))
-        for name, smp, what, suite in (
-                ("orphan-ignores-rmap", True, "uml", "folio_isolate_lru"),
-                ("orphan-ignores-rmap", False, "qemu", "folio_isolate_lru"),
-                ("tcp-hides-shared-frags", True, "selftest", "folio_orphan")):
-            ran = []
+        uml, qemu, boot = (mock.Mock(return_value=seen) for seen in ({}, {}, ({}, {})))
+        self.patch(kunit, exec_uml=uml, exec_qemu=qemu)
+        self.patch(guards.selftests, "initramfs", boot=boot)
+        for name, smp, run, suite in (
+                ("orphan-ignores-rmap", True, uml, "folio_isolate_lru"),
+                ("orphan-ignores-rmap", False, qemu, "folio_isolate_lru"),
+                ("tcp-hides-shared-frags", True, boot, "folio_orphan")):
             guards.run_checks(counted(uml_smp=smp), mutant.Mutant(name), "kernel")
-            self.assertEqual(ran, [(what, f"without-{name}-{suite}")])
+            self.assertIn(f"without-{name}-{suite}", run.call_args.args)
+        self.assertEqual([run.call_count for run in (uml, qemu, boot)], [1, 1, 1])

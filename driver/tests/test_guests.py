@@ -21,8 +21,6 @@ SERIAL, TESTS = logfile(f"{NAME}.console"), logfile(f"{NAME}.tap")
 
 
 class Guest(Case):
-    """Stand-ins for QEMU: a guest that hangs, one that panics, one that never starts."""
-
     def boot(self, script, limit=2, **how):
         self.patch(qemu, QEMU=["sh", "-c", script, "sh"])
         return qemu.boot("i", "i", NAME, time_limit=limit, accel=["x"], **how)
@@ -160,10 +158,9 @@ class Scan(Case):
                 (KUNIT.replace("page dumped", "BUG: KASAN"), None, "BUG: KASAN"),
                 (corruption, None, "list_del"),
                 (corruption, re.compile(".*list_del corruption.*\n"), "^$")):
-            with self.subTest(text=text, known=known):
-                tally = tally_of(console.is_clean, "x", log(text), "./run y", known, src=self.src)
-                self.assertEqual(tally.reruns, ["./run y"] * len(tally.failed))
-                self.assertRegex("".join(tally.failed), said)
+            tally = tally_of(console.is_clean, "x", log(text), "./run y", known, src=self.src)
+            self.assertEqual(tally.reruns, ["./run y"] * len(tally.failed))
+            self.assertRegex("".join(tally.failed), said, text)
 
 
 REPORT = """before

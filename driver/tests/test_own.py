@@ -62,24 +62,21 @@ class Own(Case):
         self.assertEqual(one, other)
         self.assertEqual(own.on_console(["    ok 3 a # SKIP needs CONFIG_DEBUG_VM"]), {})
 
-    def test_same(self):
+    def test_compared(self):
         part = part_of([{}], [{}])
         self.assertEqual((part.worse(), failures_of(own.judge, part)), ([], []))
         self.assertEqual(part.row(), ["thp", "4", "2/1/1", "2/1/1", "0"])
-
-    def test_worse_or_better(self):
         for name, was, now, said in (
                 ("a", "pass", "fail", "fail"), ("a", "pass", "skip", "skip"),
                 ("c", "skip", "fail", "fail"), ("console: BUG", None, "fail", "fail"),
                 *((name, GOOD[name], None, "missing") for name in "acd"),
                 ("d", "fail", "pass", ""), ("d", "fail", "skip", ""), ("c", "skip", "pass", ""),
                 ("e", None, "fail", ""), ("console: BUG", "fail", None, "")):
-            with self.subTest(name=name, was=was, now=now):
-                part = part_of([{name: was}], [{name: now}])
-                self.assertEqual(part.worse(), [name] if said else [])
-                if said:
-                    self.assertRegex(failures_of(own.judge, part)[0],
-                                     rf"thp: {name}: stock: .*\+tcp: {said}$")
+            part = part_of([{name: was}], [{name: now}])
+            self.assertEqual(part.worse(), [name] if said else [], (name, was, now))
+            if said:
+                self.assertRegex(failures_of(own.judge, part)[0],
+                                 rf"thp: {name}: stock: .*\+tcp: {said}$")
 
     def test_varies(self):
         """On stock, or as is known."""

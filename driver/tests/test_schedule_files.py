@@ -89,10 +89,9 @@ class Follow(Case):
                 ({"stock": "fail", "patched": "pass"}, shipped, orphan, []),
                 ({"stock": "pass"}, shipped, orphan, [f"stock {shipped}"]),
                 ({"stock": "fail"}, "x/orphan.sched", orphan, ["stock x/orphan.sched"])):
-            with self.subTest(verdicts=verdicts, path=path):
-                tally, first = self.follow(verdicts, path, name)
-                self.assertEqual({*tally.reruns}, {f"./run replay --on {each}" for each in reruns})
-                self.assertEqual(first, {name} if reruns else set())
+            tally, first = self.follow(verdicts, path, name)
+            self.assertEqual({*tally.reruns}, {f"./run replay --on {each}" for each in reruns})
+            self.assertEqual(first, {name} if reruns else set(), verdicts)
         tally, _ = self.follow({"stock": "skip"}, reasons={NAME: "no large folios"})
         self.assertEqual(tally.failed, ["my.sched on stock: each run is skipped: no large folios"])
 

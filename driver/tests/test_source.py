@@ -55,10 +55,6 @@ class Versions(Case):
             base = Base("x", version, "", release)
             self.assertEqual((base.foreign, base.newest, base.suffix), (foreign, newest, suffix))
 
-
-class Shipped(Case):
-    """Which kernel source is taken of those that Debian ships."""
-
     def newest(self, have, releases=RELEASES, path=os.devnull, status=0):
         self.patch(debian, shipped=lambda apt: have,
                    versions=lambda apt, package: [(package.rpartition("-")[2] + ".1", "sid")])

@@ -211,19 +211,16 @@ except KeyboardInterrupt:
 """, children=3), "0 left; []\n")
 
     def test_late(self):
-        def began(minutes):
-            self.patch(steps, BEGUN=time.monotonic() - minutes * 60)
-        for ci, minutes, takes, late in (("true", 4, steps.CI_MINUTES - 5, False),
+        for ci, minutes, takes, late in (("", 1000, 5, False),
+                                         ("true", 4, steps.CI_MINUTES - 5, False),
                                          ("true", 10, steps.CI_MINUTES - 5, True),
-                                         ("true", 10, 5, False), ("", 1000, 5, False)):
+                                         ("true", 10, 5, False)):
             self.settings(CI=ci)
-            began(minutes)
+            self.patch(steps, BEGUN=time.monotonic() - minutes * 60)
             self.assertEqual(steps.late(takes), late)
-        began(10)
         long = [self.preparing("long"), self.step("tree", tree=True)]
         for step in long:
             step.minutes = steps.CI_MINUTES - 5
-        self.settings(CI="true")
         self.run_steps(*long, self.preparing("short"))
         self.assertEqual((self.did, self.counts()), (["prepare short", "short"], (1, 0, 2)))
         self.left_out("long: it is late for CI", "tree: it is late for CI")

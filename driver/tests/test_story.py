@@ -18,7 +18,12 @@ def cut(words):
     return CONSOLE[:CONSOLE.index(words)]
 
 
-class Parse(Case):
+class Story(Case):
+    def setUp(self):
+        super().setUp()
+        self.stock, self.patched = model.parse(CONSOLE), model.parse(PATCHED)
+        self.both = {"stock": self.stock["F"], "patched": self.patched["F"]}
+
     def test_whole(self):
         scenario = model.parse(CONSOLE)["F"]
         self.assertEqual(scenario.title, "filemap_map_pages() <preempted> & held (the report)")
@@ -46,10 +51,9 @@ class Parse(Case):
 
     def test_died(self):
         for end in ("event 2", "step 0", "step 5", "verdict"):
-            with self.subTest(end=end):
-                scenario = model.parse(SKIP + cut(end) + end[:5])["F"]
-                self.assertEqual(scenario.outcome, "unfinished")
-                self.assertGreaterEqual(len(scenario.events), 2)
+            scenario = model.parse(SKIP + cut(end) + end[:5])["F"]
+            self.assertEqual(scenario.outcome, "unfinished")
+            self.assertGreaterEqual(len(scenario.events), 2)
         scenarios = model.parse(cut("folio_race: step 0") + NEXT)      # and booted again
         self.assertEqual([scenario.outcome for scenario in scenarios.values()],
                          ["unfinished", "blocked"])
@@ -72,13 +76,6 @@ class Parse(Case):
         self.assertFail("line 14 .* no verdict", model.parse, without(CONSOLE, "verdict"))
         self.assertFail("no scenario has begun",
                         model.parse, CONSOLE + "folio_race: verdict refuted|again\n")
-
-
-class Tables(Case):
-    def setUp(self):
-        super().setUp()
-        self.stock, self.patched = model.parse(CONSOLE), model.parse(PATCHED)
-        self.both = {"stock": self.stock["F"], "patched": self.patched["F"]}
 
     def rows(self, text):
         return {line.split()[0]: re.split(r"  +", line) for line in text.splitlines()}
@@ -202,13 +199,11 @@ class Page(Case):
         [_, figure, _] = self.tree.iter("svg")
         self.assertEqual(len(figure.findall("polyline")), 1)
 
-    def test_violated_stands_out(self):
+    def test_what_stands_out(self):
         text, _, _ = self.page(stock=CONSOLE.replace("verdict refuted|", "verdict violated|"))
         self.assertIn('<span class="verdict violated">violated</span>', text)
         [rule] = re.findall(r"^(\.reproduced.*) \{", text, re.M)
         self.assertIn(".violated", rule.split(", "))
-
-    def test_freed_while_linked(self):
         freed = CONSOLE.replace("refs=0 mapcount=0 lru=1", "refs=0 mapcount=0 lru=0").replace(
             "end|END", "stop|FOLIOS_PUT_FREE")
         text, _, (_, stock, patched) = self.page(stock=freed, patched=CONSOLE)

@@ -28,7 +28,7 @@ enum mm_sync_point {
 
 /* Locks that an actor may hold at a point, and others have to wait for */
 enum mm_sync_lock {
-#define MM_SYNC_LOCK(NAME, WORDS) MM_SYNC_##NAME,
+#define MM_SYNC_LOCK(NAME, ...) MM_SYNC_##NAME,
 #include <linux/mm_sync_point_defs.h>
 #undef MM_SYNC_LOCK
 };

@@ -127,8 +127,11 @@ static const struct point {
 	{ "WAIT", "it has to wait for a lock" },
 };
 
-static const char * const locks[] = {
-#define MM_SYNC_LOCK(NAME, WORDS)	WORDS,
+static const struct {
+	const char *name;
+	const char *words;
+} locks[] = {
+#define MM_SYNC_LOCK(NAME, WORDS)	{ #NAME, WORDS },
 #include "../../../../include/linux/mm_sync_point_defs.h"
 #undef MM_SYNC_LOCK
 };
@@ -691,10 +694,10 @@ static void check_lock(const char *lock)
 	char known[MAX_TEXT] = "";
 
 	for (int i = 0; i < ARRAY_SIZE(locks); i++) {
-		if (!strcmp(locks[i], lock))
+		if (!strcmp(locks[i].words, lock))
 			return;
 		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
-			 i ? ", " : "", locks[i]);
+			 i ? ", " : "", locks[i].words);
 	}
 	bad("expected a lock (%s) and the end of the line after 'for', found '%s'", known,
 	    *lock ? lock : "the end of the line");
@@ -1443,12 +1446,14 @@ static void add_turn(char *text, int nr)
 		    event->where, turn->lock);
 		between = ", ";
 	}
-	for (int key = 0; key < ARRAY_SIZE(keys); key++)
-		if (turn->want.value[key] >= 0 && turn->want.value[key] != event->state.value[key]) {
-			add(text, "%s%s=%d, wanted: %d", between, keys[key],
-			    event->state.value[key], turn->want.value[key]);
+	for (int key = 0; key < ARRAY_SIZE(keys); key++) {
+		int want = turn->want.value[key], seen = event->state.value[key];
+
+		if (want >= 0 && want != seen) {
+			add(text, "%s%s=%d, wanted: %d", between, keys[key], seen, want);
 			between = ", ";
 		}
+	}
 }
 
 static __noreturn void judge(void)

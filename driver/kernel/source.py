@@ -275,7 +275,10 @@ def from_kdir(kdir):
         from_debian((base.release,))        # what git am -3 merges with
     share(base)
     with stage(f"take in {where}") as this:
-        this.note = take_in(kdir, base)[:12]
+        commit = take_in(kdir, base)
+        if not os.path.exists(os.path.join(base.src, "Makefile")):     # its tools are run there
+            base.checkout(commit)
+        this.note = commit[:12]
     return base
 
 

@@ -132,6 +132,11 @@ def kernel(base, commit, name, arch=X86_64, more=(), folder=None):
                          os.path.basename(made))
     if os.path.exists(image):
         return image
+    if arch == X86_64 and not more and commit != base.commit and \
+            not os.path.exists(os.path.join(objects, "vmlinux")):
+        # Nothing is built here yet.  ccache has the objects of this kernel, if of any: each
+        # configuration is part of all objects that are built from nothing with it.
+        kernel(base, base.commit, "stock")
     with base.tree, stage(f"build {name}" + ", UML" * (arch == UML)):
         base.checkout(commit)
         configure(base, arch, f"config-{arch}-{name}.log", objects, more=more)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What each check must be: driver/expected/<name>.toml.
 
-[checks] has the verdicts, one for each of columns.  A part that is called [on."6.12"] has those
-that are others there.
+[checks] has the verdicts, one for each of columns; "absent": there is no such check.  A part that
+is called [on."6.12"] has those that are others there.
 """
 
 import os
@@ -30,5 +30,6 @@ def load(name, release="", folder=None):
         if len(verdicts) != len(columns):
             raise Fail(f"{shown(path)}: {check} has {len(verdicts)} verdicts, and there are the "
                        f"columns {', '.join(columns)}")
-    return {column: {check: verdicts[number] for check, verdicts in checks.items()}
+    return {column: {check: verdicts[number] for check, verdicts in checks.items()
+                     if verdicts[number] != "absent"}
             for number, column in enumerate(columns)}

@@ -20,7 +20,8 @@ SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_poin
              "folio_stress")
 BENCH = "folio_bench"       # judges nothing
 # What the KUnit suites ask for, in trees that have them.
-KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")
+KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_links.kunitconfig",
+                "lib/tests/folio_race.kunitconfig")
 # What a kernel image does not depend on.
 NOT_KERNEL = ("tools", "Documentation", "MAINTAINERS")
 # The build id and the version must not tell one commit from another.

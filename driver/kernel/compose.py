@@ -27,6 +27,8 @@ STOCK_LAB = "stock+lab"
 # The files that have another name in an older kernel, less the suffix.
 MOVED = {release: {"mm/folio": "mm/swap"} for release in RELEASES[1:]}
 # What the mm series changes in the kernel itself, rather than adds to test it
+# What asks for tests of what the base does not have
+NOT_ON_STOCK = ("mm/.kunitconfig", "lib/tests/folio_links.kunitconfig")
 CORE = re.compile(r"^(mm|include)/\w+\.[ch]$")
 
 
@@ -220,7 +222,7 @@ def merged(base, path, stock, mm, lab):
 def stock_with_points(base, stock, mm, lab):
     """The base with the lab: what the mm series changes in the kernel is not there.
 
-    The tests that the mm series adds are, but not its .kunitconfig, which asks for them.
+    The tests of what it adds are, but not the .kunitconfigs that ask for them.
     """
     def files(one, other):
         return base.git("diff", "--name-only", "--no-renames", one, other).splitlines()
@@ -228,7 +230,7 @@ def stock_with_points(base, stock, mm, lab):
     path, diff = find(LAB, "stock.diff", base.release)
     with index(base) as env:
         base.git("read-tree", lab, env=env)
-        entries = [("0", "0" * 40, "mm/.kunitconfig")]
+        entries = [("0", "0" * 40, path) for path in NOT_ON_STOCK]
         for each in ours:
             blob = merged(base, each, stock, mm, lab) if each in theirs else \
                 base.git("rev-parse", f"{stock}:{each}")

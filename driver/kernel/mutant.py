@@ -41,7 +41,7 @@ class Mutant:
         self.dies = header.get("Dies")
         # Words for the kernel command line, for instance to run just that check
         self.append = header.get("Append", "").split()
-        # The explorer's sets that are run on it; none named: all
+        # The explorer's sets that are run on it; no line: all, "none": it is not explored
         self.sets = header.get("Sets", "").split()
         # Which other mutant's guard makes up for this one, and why
         self.redundant, _, self.why = header.get("Redundant", "").partition(": ")
@@ -51,7 +51,7 @@ class Mutant:
     @property
     def explored(self):
         """Is it one that the explorer runs on?"""
-        return self.on == "mm+lab" and self.where == "uml"
+        return self.on == "mm+lab" and self.where == "uml" and self.sets != ["none"]
 
 
 def known():

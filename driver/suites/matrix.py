@@ -35,8 +35,8 @@ BASE = """
 	SHMEM TMPFS SWAP CGROUPS MEMCG MIGRATION COMPACTION TRANSPARENT_HUGEPAGE
 	LRU_GEN LRU_GEN_ENABLED DAMON DAMON_PADDR DAMON_VADDR
 	DEBUG_KERNEL DEBUG_FS DEBUG_VM DEBUG_LIST RUNTIME_TESTING_MENU KUNIT
-	FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST
-	FOLIO_BENCH"""
+	FOLIO_LRU_KUNIT_TEST DEBUG_VM_LRU_LINKS FOLIO_LINKS_KUNIT_TEST
+	MM_SYNC_POINTS MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST FOLIO_BENCH"""
 MOVABLE = "MEMORY_HOTPLUG MEMORY_HOTREMOVE MEMORY_FAILURE SPARSEMEM_VMEMMAP"
 # {name: (ARCH, CROSS_COMPILE, more settings)}
 ARCHS = {
@@ -50,8 +50,9 @@ ARCHS = {
 SYNC_POINTS = "MM_SYNC_POINTS MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST"
 RACE_FILES = """lib/tests/folio_race_actors.c lib/tests/folio_race_kunit.c
 	lib/tests/mm_sync_point_kunit.c lib/tests/folio_explore_kunit.c"""
+LINKS = "DEBUG_VM_LRU_LINKS FOLIO_LINKS_KUNIT_TEST"
+LINKS_FILE = "lib/tests/folio_links_kunit.c "
 LAB_FILES = "mm/sync_point.c mm/sync_point_debugfs.c " + RACE_FILES
-HOTPLUG_FILES = "mm/memory_hotplug.c"
 
 
 class Row:
@@ -94,11 +95,12 @@ ROWS = {
     "x86_64": Row("all of it: sync points, KUnit, PREEMPT, DEBUG_VM, LRU_GEN, huge pages",
                   whole=True),
     "x86_64-clang": Row(f"the same, clang {CLANG}", clang=True, whole=True),
-    "i386": Row("the same, FLATMEM", "FLATMEM_MANUAL", arch="i386", left_out=HOTPLUG_FILES,
+    "i386": Row("the same, FLATMEM", "FLATMEM_MANUAL", arch="i386",
                 whole=True),
     "i386-sparsemem": Row("no linear struct pages: no LRU_GEN, and nothing is reported",
                           "SPARSEMEM_MANUAL FLATMEM_MANUAL=n", arch="i386",
-                          refused="LRU_GEN LRU_GEN_ENABLED", left_out=HOTPLUG_FILES, whole=True),
+                          refused="LRU_GEN LRU_GEN_ENABLED " + LINKS, left_out=LINKS_FILE,
+                          whole=True),
     "arm64": Row("the same", arch="arm64", whole=True),
     "arm64-clang": Row(f"the same, clang {CLANG}", arch="arm64", clang=True, whole=True),
     "riscv": Row("the same", arch="riscv", whole=True),
@@ -107,18 +109,19 @@ ROWS = {
                        "MEMORY_HOTPLUG=n MEMORY_HOTREMOVE=n", arch="riscv",
                        refused="SHMEM TMPFS SWAP MIGRATION COMPACTION TRANSPARENT_HUGEPAGE "
                        "LRU_GEN LRU_GEN_ENABLED DAMON_PADDR DAMON_VADDR FOLIO_LRU_KUNIT_TEST "
-                       "FOLIO_RACE_KUNIT_TEST FOLIO_BENCH",
+                       "FOLIO_RACE_KUNIT_TEST FOLIO_BENCH " + LINKS,
                        left_out="mm/madvise.c mm/mlock.c mm/page_vma_mapped.c mm/folio_bench.c "
-                       f"mm/pgtable-generic.c {HOTPLUG_FILES} lib/tests/folio_lru_kunit.c "
-                       + RACE_FILES, whole=True),
+                       "mm/pgtable-generic.c lib/tests/folio_lru_kunit.c "
+                       + LINKS_FILE + RACE_FILES, whole=True),
     "minimal": Row("nothing but what the suites depend on, linked",
                    "64BIT EXPERT SMP PREEMPT DEBUG_KERNEL DEBUG_VM SHMEM ADVISE_SYSCALLS "
                    "RUNTIME_TESTING_MENU KUNIT FOLIO_LRU_KUNIT_TEST MM_SYNC_POINTS "
                    "FOLIO_RACE_KUNIT_TEST", alone=True,
                    left_out="net/ipv4/tcp.c mm/sync_point_debugfs.c mm/folio_bench.c "
-                   + HOTPLUG_FILES),
+                   + LINKS_FILE),
     "no-smp": Row("SMP=n: no sync points", "SMP=n", refused=SYNC_POINTS, left_out=LAB_FILES),
-    "no-memcg": Row("MEMCG=n", "MEMCG=n"),
+    "no-memcg": Row("MEMCG=n", "MEMCG=n", refused="FOLIO_LINKS_KUNIT_TEST",
+                    left_out=LINKS_FILE),
     "no-swap": Row("SWAP=n", "SWAP=n"),
     "no-shmem": Row("SHMEM=n: no replays", "SHMEM=n",
                     refused="TMPFS FOLIO_RACE_KUNIT_TEST", left_out=RACE_FILES),
@@ -132,7 +135,7 @@ ROWS = {
                       "LRU_GEN=n DEBUG_FS=n", refused="LRU_GEN_ENABLED MM_SYNC_POINTS_DEBUGFS "
                       "FOLIO_BENCH", left_out="mm/sync_point_debugfs.c mm/folio_bench.c"),
     "no-debug-vm": Row("DEBUG_VM=n: nothing is reported, no replays", "DEBUG_VM=n",
-                       refused="FOLIO_RACE_KUNIT_TEST", left_out=RACE_FILES),
+                       refused="FOLIO_RACE_KUNIT_TEST " + LINKS, left_out=LINKS_FILE + RACE_FILES),
     "preempt-rt": Row("PREEMPT_RT: no sync points", "PREEMPT_RT",
                       refused="TRANSPARENT_HUGEPAGE " + SYNC_POINTS, left_out=LAB_FILES),
     "preempt-lazy": Row("PREEMPT_LAZY, sync points off",
@@ -140,8 +143,9 @@ ROWS = {
                         refused="MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST",
                         left_out=LAB_FILES),
     "kunit-module": Row("KUNIT=m: the suites are for a built-in one", "KUNIT=m MODULES",
-                        refused="FOLIO_LRU_KUNIT_TEST FOLIO_RACE_KUNIT_TEST",
-                        left_out="lib/tests/folio_lru_kunit.c " + RACE_FILES),
+                        refused="FOLIO_LRU_KUNIT_TEST FOLIO_LINKS_KUNIT_TEST "
+                        "FOLIO_RACE_KUNIT_TEST",
+                        left_out="lib/tests/folio_lru_kunit.c " + LINKS_FILE + RACE_FILES),
 }
 PATCHES, COCCI = "patches", "coccicheck"
 OTHERS = {PATCHES: "each patch of each series on its own, x86_64",

@@ -109,7 +109,7 @@ class Main(Case):
             self.assertIn(f"\n{line}", said)
         [head] = [line for line in said.splitlines() if line.startswith("what differs")]
         self.assertEqual(head.split()[2:], list(selftests.KERNELS))
-        for line in ("folio_truncate_race.tmpfs.reads", "folio_release.release_lru.put lru",
+        for line in ("folio_truncate_race.tmpfs.reads", "folio_release.release_lru.put",
                      "skip on mm+tcp: x: no swap"):
             self.assertIn(f"\n{line}", kept)
 

@@ -14,6 +14,8 @@ from driver.kernel.source import GIT_ENV, RELEASES
 
 # The commits of the lab begin with the one that adds this file.
 FIRST_OF_LAB = "mm/sync_point.c"
+# What the commits of tcp are about.
+NET = re.compile(r"(tools/testing/selftests/)?net/")
 KNOWN = "driver.tree"       # in the repository's configuration: the commit that was checked out
 
 
@@ -98,7 +100,7 @@ class Tree:
             added_by.update(dict.fromkeys(files, subject))
             if FIRST_OF_LAB in files:
                 series = LAB
-            to_net = any(path.startswith("net/") for path in edits)
+            to_net = any(NET.match(path) for path in edits + files)
             fresh[TCP if to_net else series].append((subject, sha, files, edits))
         for series in SERIES:
             if not fresh[series]:

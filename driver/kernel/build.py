@@ -18,8 +18,9 @@ ARCHS = {X86_64: ("x86_64.config", "sync_points.config", "arch/x86/boot/bzImage"
          UML: ("uml.config", None, "linux")}
 KSELFTEST = "tools/testing/selftests"
 # {selftest: the folder that it is in}
-SELFTESTS = dict.fromkeys(("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point",
-                           "folio_stress"), "mm")
+SELFTESTS = {**dict.fromkeys(("folio_orphan", "folio_truncate_race", "folio_sched",
+                              "mm_sync_point", "folio_stress"), "mm"),
+             "tcp_zerocopy_splice": "net"}
 BENCH = "folio_bench"       # judges nothing
 # What the KUnit suites ask for, in trees that have them.
 KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_race.kunitconfig")

@@ -39,7 +39,7 @@ class Selftests(Case):
         self.assertEqual({name.split(".")[0] for name in want}, {"folio_truncate_race"})
         self.assertNotIn("folio_truncate_race", want)
         self.assertIn("tcp_copy_progress", {name.split(".")[0] for name in
-                                            selftests.wanted("mm+tcp", "folio_orphan")})
+                                            selftests.wanted("mm+tcp", "tcp_zerocopy_splice")})
         self.assertEqual(selftests.wanted("mm", "folio_stress"), expected.load("stress")["mm"])
         self.assertEqual(selftests.wanted("mm"), expected.load("selftests")["mm"])
 

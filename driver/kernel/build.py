@@ -16,8 +16,11 @@ SYNC_POINTS = "mm/sync_point_debugfs.c"
 # {architecture: (fragment, what a kernel with sync points has in addition, image)}
 ARCHS = {X86_64: ("x86_64.config", "sync_points.config", "arch/x86/boot/bzImage"),
          UML: ("uml.config", None, "linux")}
-SELFTESTS = ("folio_orphan", "folio_truncate_race", "folio_sched", "mm_sync_point",
-             "folio_stress")
+KSELFTEST = "tools/testing/selftests"
+# {selftest: the folder that it is in}
+SELFTESTS = {**dict.fromkeys(("folio_orphan", "folio_truncate_race", "folio_sched",
+                              "mm_sync_point", "folio_stress"), "mm"),
+             "tcp_zerocopy_splice": "net"}
 BENCH = "folio_bench"       # judges nothing
 # What the KUnit suites ask for, in trees that have them.
 KUNITCONFIGS = ("mm/.kunitconfig", "lib/tests/folio_links.kunitconfig",
@@ -41,7 +44,7 @@ def fragment(name):
 
 def fixtures(test):
     """What the names of a selftest's results begin with, if it uses the kselftest harness."""
-    source = read(os.path.join(ROOT, "tools/testing/selftests/mm", test + ".c"))
+    source = read(os.path.join(ROOT, KSELFTEST, SELFTESTS[test], test + ".c"))
     return re.findall(r"^FIXTURE\((\w+)\)", source, re.M)
 
 
@@ -153,9 +156,17 @@ def uapi(base):
     return headers
 
 
+def binaries(tests, folder):
+    """What is built of a folder of selftests."""
+    if folder != "mm":          # tests has those of mm beside run_vmtests.sh
+        tests = os.path.join(tests, folder)
+    return [os.path.join(tests, test) for test in (*SELFTESTS, BENCH)
+            if SELFTESTS.get(test, "mm") == folder]
+
+
 def selftests(base, commit):
-    """Build the selftests, static, by their own Makefile; return their folder."""
-    trees = base.git("rev-parse", f"{commit}:tools/testing/selftests", f"{commit}:include")
+    """Build the selftests, static, by their own Makefiles; return their folder."""
+    trees = base.git("rev-parse", f"{commit}:{KSELFTEST}", f"{commit}:include")
     tests = os.path.join(base.dir, "selftests")
     made_of = os.path.join(base.dir, "selftests.made-of")
     if os.path.exists(made_of) and read(made_of) == trees:
@@ -164,32 +175,39 @@ def selftests(base, commit):
         base.checkout(commit)
         headers = uapi(base)
         os.makedirs(tests, exist_ok=True)
-        folder = os.path.join(base.src, "tools/testing/selftests/mm")
-        binaries = [os.path.join(tests, test) for test in (*SELFTESTS, BENCH)]
-        for binary in binaries:
-            if os.path.exists(binary):
-                os.unlink(binary)
-        run(["make", f"-j{JOBS}", "-C", folder, f"OUTPUT={tests}",
-             "EXTRA_CFLAGS=-static -Werror",
-             f"KHDR_INCLUDES=-isystem {headers}/usr/include", *binaries], "selftests.log",
-            env=ENV, background=True)
-        for binary in binaries:
-            if not os.path.exists(binary):
-                raise Fail(f"the selftest binary {os.path.basename(binary)} was not built: "
-                           f"see {shown(logfile('selftests.log'))}")
-        shutil.copy(os.path.join(folder, "run_vmtests.sh"), tests)
+        for folder in dict.fromkeys(SELFTESTS.values()):
+            build_selftests(base, folder, headers, binaries(tests, folder))
+        mm = os.path.join(base.src, KSELFTEST, "mm")
+        shutil.copy(os.path.join(mm, "run_vmtests.sh"), tests)
         shutil.rmtree(os.path.join(tests, "schedules"), ignore_errors=True)
-        shutil.copytree(os.path.join(folder, "schedules"), os.path.join(tests, "schedules"))
+        shutil.copytree(os.path.join(mm, "schedules"), os.path.join(tests, "schedules"))
         with open(made_of, "w") as out:
             out.write(trees)
     return tests
+
+
+def build_selftests(base, folder, headers, wanted):
+    """Build some of a folder of selftests."""
+    output_folder, log = os.path.dirname(wanted[0]), f"build-selftests-{folder}.log"
+    os.makedirs(output_folder, exist_ok=True)
+    for binary in wanted:
+        if os.path.exists(binary):
+            os.unlink(binary)
+    run(["make", f"-j{JOBS}", "-C", os.path.join(base.src, KSELFTEST, folder),
+         f"OUTPUT={output_folder}", "USERCFLAGS=-Werror", "USERLDFLAGS=-static",
+         f"KHDR_INCLUDES=-isystem {headers}/usr/include", *wanted], log, env=ENV, background=True)
+    for binary in wanted:
+        if not os.path.exists(binary):
+            raise Fail(f"the selftest binary {os.path.basename(binary)} was not built: "
+                       f"see {shown(logfile(log))}")
 
 
 def schedule_checker(base):
     """folio_sched for this machine: to look for mistakes in a schedule file takes no kernel."""
     program = os.path.join(base.dir, "check-schedule")
     sources = [os.path.join(ROOT, path) for path in
-               ("tools/testing/selftests/mm/folio_sched.c", "include/linux/mm_sync_point_defs.h")]
+               (f"{KSELFTEST}/mm/folio_sched.c", f"{KSELFTEST}/mm/folio_util.c",
+                f"{KSELFTEST}/mm/folio_util.h", "include/linux/mm_sync_point_defs.h")]
     if os.path.exists(program) and all(os.stat(source).st_mtime < os.stat(program).st_mtime
                                        for source in sources):
         return program
@@ -198,11 +216,11 @@ def schedule_checker(base):
         if not os.path.isdir(os.path.join(headers, "usr/include")):
             base.checkout(base.commit)
             uapi(base)
-        folder = os.path.join(base.src, "tools/testing/selftests")
+        folder = os.path.join(base.src, KSELFTEST)
         if not os.path.exists(os.path.join(folder, "mm/vm_util.c")):
             base.checkout(base.commit)
         run(["gcc", "-O1", "-D_GNU_SOURCE=", f"-I{folder}", f"-I{folder}/mm",
-             "-isystem", f"{headers}/usr/include", "-o", program + ".new", sources[0],
+             "-isystem", f"{headers}/usr/include", "-o", program + ".new", *sources[:2],
              f"{folder}/mm/vm_util.c", "-lpthread"], "check-schedule.log")
     os.rename(program + ".new", program)
     return program

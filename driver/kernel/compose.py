@@ -2,8 +2,8 @@
 """From series/ and the overlay to commits.
 
 series/<series>/<NN-slug>/ is one patch: its `message`, its `edits.diff` (changes to files the
-kernel has) and `files` (paths of the overlay files that it adds).  What is in
-series/on-<release>/<series>/<NN-slug>/ takes the place of that on an older kernel, and its
+kernel has) and `files` (paths of the overlay files that it adds, which MAINTAINERS names).  What
+is in series/on-<release>/<series>/<NN-slug>/ takes the place of that on an older kernel, and its
 edits.diff may also change the overlay files that the patch adds; there may be a patch of its own
 as well.  All else is shared.
 """
@@ -16,6 +16,7 @@ import tempfile
 from driver.core.paths import ROOT, read, shown
 from driver.core.process import run
 from driver.core.stage import Fail
+from driver.kernel import maintainers
 from driver.kernel.source import GIT_ENV, RELEASES
 
 SERIES = MM, TCP, LAB = "mm", "tcp", "lab"
@@ -127,6 +128,14 @@ def add_overlay(base, env, files):
                           for path, source, blob in zip(files, sources, blobs, strict=True)])
 
 
+def add_maintainers(base, env, files):
+    text = base.git("show", f":{maintainers.PATH}", env=env) + "\n"
+    changed = maintainers.added(text, files)
+    if changed != text:
+        blob = base.git("hash-object", "-w", "--stdin", stdin=changed)
+        add_blobs(base, env, [("100644", blob, maintainers.PATH)])
+
+
 def commit(base, env, parent, message):
     tree = base.git("write-tree", env=env)
     return base.git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message)
@@ -145,6 +154,7 @@ def compose(base, series, onto, mails=None):
         for patch in patches(series, base.release):
             if patch.files:
                 add_overlay(base, env, patch.files)
+                add_maintainers(base, env, patch.files)
             if patch.edits:
                 apply_edits(base, env, patch.edits, patch.where)
             onto = commit(base, env, onto, patch.message)

@@ -45,7 +45,7 @@ def composed(base, series):
     text = cover(series, base.release)
     stable = f" {base.release}.y" * (not base.newest)
     cmd = ["format-patch", "--quiet", "--zero-commit", "--no-signature", "--no-thread",
-           f"--subject-prefix={PREFIX[series]}{stable}", "--numbered" if text else "--no-numbered"]
+           f"--subject-prefix={PREFIX[series]}{stable}"]       # numbered, if it is not just one
     if text:
         base.git("config", f"branch.{branch}.description", text)
         cmd += ["--cover-letter", "--cover-from-description=subject"]

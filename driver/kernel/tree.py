@@ -8,12 +8,14 @@ import shutil
 from driver.core.paths import OUT, ROOT
 from driver.core.process import output
 from driver.core.stage import Fail
-from driver.kernel import compose
+from driver.kernel import compose, maintainers
 from driver.kernel.compose import LAB, MM, SERIES, TCP, find, folder, patches
 from driver.kernel.source import GIT_ENV, RELEASES
 
 # The commits of the lab begin with the one that adds this file.
-FIRST_OF_LAB = "mm/sync_point.c"
+FIRST_OF_LAB = "lib/tests/folio_links_kunit.c"
+# What the commits of tcp are about.
+NET = re.compile(r"(tools/testing/selftests/)?net/")
 KNOWN = "driver.tree"       # in the repository's configuration: the commit that was checked out
 
 
@@ -83,7 +85,8 @@ class Tree:
                        self.git("diff-tree", "-r", "--no-commit-id", "--name-status",
                                 "--no-renames", sha).splitlines()]
             files = [path for kind, path in changes if kind == "A"]
-            edits = [path for kind, path in changes if kind == "M"]
+            edits = [path for kind, path in changes
+                     if kind == "M" and path != maintainers.PATH]
             subject = self.git("show", "-s", "--format=%s", sha).strip()
             gone = [path for kind, path in changes if kind not in "AM"]
             if gone:
@@ -98,7 +101,9 @@ class Tree:
             added_by.update(dict.fromkeys(files, subject))
             if FIRST_OF_LAB in files:
                 series = LAB
-            to_net = any(path.startswith("net/") for path in edits)
+            if len(edits) < sum(kind == "M" for kind, _ in changes):
+                self.check_maintainers(subject, sha, files)
+            to_net = any(NET.match(path) for path in edits + files)
             fresh[TCP if to_net else series].append((subject, sha, files, edits))
         for series in SERIES:
             if not fresh[series]:
@@ -143,12 +148,21 @@ class Tree:
                 elif os.path.isdir(where) and not os.listdir(where):
                     os.rmdir(where)
 
+    def check_maintainers(self, subject, sha, files):
+        """What a commit does to MAINTAINERS is what composing it does."""
+        before, after = (self.git("show", f"{which}:{maintainers.PATH}") for which in
+                         (sha + "^", sha))
+        if maintainers.added(before, files).strip() != after.strip():
+            raise Fail(f"commit '{subject}' changes {maintainers.PATH} in its own way: take that "
+                       f"out, and add the line to {maintainers.PATH} of this project")
+
     def with_overlay(self, sha, files):
         """The tree before a commit, with overlay files added."""
         with compose.index(self.base) as env:
             self.base.git("read-tree", sha + "^", env=env)
             if files:
                 compose.add_overlay(self.base, env, list(files))
+                compose.add_maintainers(self.base, env, files)
             return self.base.git("write-tree", env=env)
 
     def gives(self, sha, diff, files):

@@ -47,7 +47,7 @@ def callers_and_tests(context):
         for caller in wanted:
             tally.check(f"   {caller}() " in page, "folio_isolation.rst has no row for "
                         f"{caller}(), which calls folio_isolate_lru()")
-        tests = set(re.findall(r"\bfolio/[\w+-]+\w|\b(?:isolate|release|tcp|pageout|longterm|"
+        tests = set(re.findall(r"\bfolio/[\w+-]+\w|\b(?:isolate|release|pageout|longterm|"
                                r"offline)_\w+(?=[,)]| *\n)", page))
         cases = read(os.path.join(ROOT, "lib/tests/folio_lru_kunit.c")) + \
             read(os.path.join(ROOT, "tools/testing/selftests/mm/folio_orphan.c"))

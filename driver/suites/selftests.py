@@ -10,7 +10,7 @@ from driver.suites import kunit
 # The kernels they run on.
 KERNELS = ("stock", "mm", "mm+tcp")
 PATCHED = KERNELS[-1]
-TESTS = ("folio_orphan", "folio_truncate_race")
+TESTS = ("folio_orphan", "folio_truncate_race", "tcp_zerocopy_splice")
 
 
 def boot(context, image, initrd, name, append="", dies=False, rerun=None, what=None):

@@ -14,6 +14,7 @@ from driver.kernel import context as contexts
 from driver.kernel.compose import KERNELS, LAB, MM, SERIES, STOCK_LAB, TCP
 from driver.kernel.context import Commits
 from driver.kernel.source import RELEASES, Base, release_of
+from driver.kernel.tree import Tree
 from driver.suites import patches
 from driver.tests.helpers import Case, counted, log, put, tally_of
 
@@ -53,6 +54,21 @@ class Series(Case):
         self.assertEqual(compose.moved("6.12", text),
                          "mm/swap: a/mm/swap.c mm/folio_bench.c folio:")
         self.assertEqual(compose.moved("7.3", text), text)
+
+
+class Import(Case):
+    def test_which_series_a_commit_is_of(self):
+        """By what it touches; the selftests of net are tcp's."""
+        touched = {"1": "M\tmm/vmscan.c", "2": "M\tnet/ipv4/tcp.c",
+                   "3": "M\ttools/testing/selftests/net/config\n"
+                        "A\ttools/testing/selftests/net/x.c",
+                   "4": "A\tmm/sync_point.c", "5": "A\ttools/testing/selftests/mm/x.c"}
+        tree = Tree(mock.Mock(suffix="", ident="v7.3.4", newest=True))
+        self.patch(tree, git=lambda verb, *args: "\n".join(touched) if verb == "rev-list"
+                   else touched[args[-1]] if verb == "diff-tree" else f"subject {args[-1]}")
+        self.assertEqual({series: "".join(sha for _, sha, *_ in commits)
+                          for series, commits in tree.commits().items()},
+                         {MM: "1", TCP: "23", LAB: "45"})
 
 
 class SmallSeries(Case):

@@ -206,7 +206,7 @@ class Checks(Case):
         for name, smp, run, suite in (
                 ("orphan-ignores-rmap", True, uml, "folio_isolate_lru"),
                 ("orphan-ignores-rmap", False, qemu, "folio_isolate_lru"),
-                ("tcp-hides-shared-frags", True, boot, "folio_orphan")):
+                ("tcp-hides-shared-frags", True, boot, "tcp_zerocopy_splice")):
             guards.run_checks(counted(uml_smp=smp), mutant.Mutant(name), "kernel")
             self.assertIn(f"without-{name}-{suite}", run.call_args.args)
         self.assertEqual([run.call_count for run in (uml, qemu, boot)], [1, 1, 1])

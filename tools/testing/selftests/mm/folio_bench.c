@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <asm-generic/mman.h> /* Force the import of the tools version. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -32,13 +33,6 @@
 #include "../../../../mm/folio_bench.h"
 #include "kselftest.h"
 #include "vm_util.h"
-
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE	23
-#endif
 
 #define BENCH_FILE		"/sys/kernel/debug/folio_bench"
 #define CHUNK_PAGES		8	/* to send at a time */

@@ -15,12 +15,13 @@
  *   4 receive getsockopt(TCP_ZEROCOPY_RECEIVE) on a mapping of the socket
  *
  * A page that was mapped in step 4 has no mapping, hence no rmap: reclaim,
- * migration and memory failure can't unmap it. The tests look at
+ * migration and memory failure can't unmap it. The tests look at what is done to
+ * it then.
  *
- *  - TCP: does it make orphans, and does the receiver get its data whichever
- *    way TCP chooses to hand it over (folio_orphan.tcp_no_orphan, tcp_*.*);
- *  - what is done to an orphan when there is one (the rest of folio_orphan).
- *    These are skipped if TCP makes none.
+ * TCP is the only maker of orphans in the tree that user space can reach. Once it
+ * does not map such pages any more, all tests but unprivileged are skipped. KUnit
+ * keeps testing orphans: folio_lru_kunit makes its own, with vm_insert_page().
+ * Whether TCP makes any is tested in tools/testing/selftests/net.
  *
  * What is known about the pages is read from /proc/self/pagemap,
  * /proc/kpageflags and /proc/kpagecount, so most tests need CAP_SYS_ADMIN.
@@ -33,16 +34,12 @@
  *   ./folio_orphan -- destructive
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include <asm-generic/mman.h> /* Force the import of the tools version. */
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -50,410 +47,38 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/sysinfo.h>
-#include <sys/time.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
 
 #include "../../../../mm/gup_test.h"
+#include "folio_util.h"
 #include "kselftest_harness.h"
 #include "vm_util.h"
 
-#ifndef MSG_ZEROCOPY
-#define MSG_ZEROCOPY		0x4000000
-#endif
-#ifndef SO_ZEROCOPY
-#define SO_ZEROCOPY		60
-#endif
-#ifndef MADV_COLD
-#define MADV_COLD		20
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
-
-#define NR_ORPHANS		4	/* pages of the file in folio_orphan */
-#define MAX_FILE_PAGES		24	/* and in tcp_copy_progress */
+#define NR_ORPHANS		4	/* pages of the file */
+#define SOCKET_BUFFER		(512 * 1024)
+#define MAX_PAGE_SIZE		(16 * 1024)	/* so that they fit into it */
 #define HOG_STEP		(8 << 20)	/* bytes to use up at a time */
 #define HOG_MAX			(256 << 20)
-#define RX_MAP_PAGES		8	/* pages of the mapping of the socket */
-#define MAX_STREAM		(512 * 1024)
-#define MAX_PAGE_SIZE		(16 * 1024)	/* so that a few fit into it */
 #define IO_TIMEOUT_SEC		5	/* no call may block for longer */
 #define OFFLINE_TIMEOUT_SEC	3
-#define MAX_ROUNDS		4096	/* of receiving */
 
-#define HIGH_ORDER_ALLOC_DISABLE "/proc/sys/net/core/high_order_alloc_disable"
 #define GUP_TEST_FILE		"/sys/kernel/debug/gup_test"
 #define MEMORY_DIR		"/sys/devices/system/memory"
 
 static bool destructive;
 
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
-
-/*
- * Wait for a child, kill it if it takes too long.
- *
- * Return: its exit code, minus the signal that ended it, or -ETIME (which is
- * no signal) if it had to be killed.
- */
-static int wait_child(pid_t pid, int seconds)
-{
-	double deadline = now() + seconds;
-	bool killed = false;
-	int status;
-
-	while (waitpid(pid, &status, WNOHANG) != pid) {
-		if (now() > deadline) {
-			if (killed)	/* not even SIGKILL helps */
-				return -ETIME;
-			killed = true;
-			kill(pid, SIGKILL);
-			deadline = now() + IO_TIMEOUT_SEC;
-		}
-		usleep(1000);
-	}
-	if (killed)
-		return -ETIME;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-}
-
-/* Return: was lo up before?, or a negative errno. */
-static int set_loopback(bool up)
-{
-	struct ifreq ifr = { .ifr_name = "lo" };
-	bool was_up;
-	int fd, ret;
-
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	if (fd < 0)
-		return -errno;
-	ret = ioctl(fd, SIOCGIFFLAGS, &ifr);
-	was_up = ifr.ifr_flags & IFF_UP;
-	if (!ret && was_up != up) {
-		ifr.ifr_flags ^= IFF_UP;
-		ret = ioctl(fd, SIOCSIFFLAGS, &ifr);
-	}
-	ret = ret ? -errno : was_up;
-	close(fd);
-	return ret;
-}
-
-/*
- * A file, a TCP connection to ourselves, and what is expected to arrive there.
- */
-struct stream {
+struct orphans {
 	int file;
 	int tx;
 	int rx;
-	char *map;		/* of rx, for zerocopy receive */
-	char *buf;		/* to receive into otherwise */
-	size_t copybuf_len;	/* offered to zerocopy receive */
-	unsigned char *expect;
-	size_t sent;
-	size_t received;
-	/* What happened to the bytes that were received, for the record */
-	size_t mapped;
-	size_t copied;
-	size_t read;
-	unsigned int rounds;
-	bool lo_was_down;
-	char err[256];
-};
-
-/* Say what went wrong, keep it as the reason to skip. Return: false. */
-static bool stream_err(struct stream *s, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(s->err, sizeof(s->err), fmt, args);
-	va_end(args);
-	ksft_print_msg("%s\n", s->err);
-	return false;
-}
-
-static bool stream_connect(struct stream *s)
-{
-	struct timeval tv = { .tv_sec = IO_TIMEOUT_SEC };
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof(addr);
-	int size = MAX_STREAM;
-	int listener, one = 1;
-
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	if (listener < 0)
-		return stream_err(s, "no TCP socket: %s", strerror(errno));
-	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-
-	s->tx = socket(AF_INET, SOCK_STREAM, 0);
-	setsockopt(s->tx, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	setsockopt(s->tx, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(s->tx, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-
-	if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    connect(s->tx, (struct sockaddr *)&addr, sizeof(addr))) {
-		stream_err(s, "no TCP over loopback: %s", strerror(errno));
-		close(listener);
-		return false;
-	}
-	s->rx = accept(listener, NULL, NULL);
-	close(listener);
-	if (s->rx < 0)
-		return stream_err(s, "accept: %s", strerror(errno));
-	setsockopt(s->rx, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-
-	s->map = mmap(NULL, RX_MAP_PAGES * psize(), PROT_READ, MAP_SHARED,
-		      s->rx, 0);
-	if (s->map == MAP_FAILED)
-		return stream_err(s, "mmap of a TCP socket: %s",
-				  strerror(errno));
-	return true;
-}
-
-/* The reason to skip is in s->err. */
-static bool stream_open(struct stream *s)
-{
-	int was_up;
-
-	s->tx = -1;
-	s->rx = -1;
-	s->map = MAP_FAILED;
-	s->buf = malloc(MAX_STREAM);
-	s->expect = malloc(MAX_STREAM);
-	s->file = memfd_create("folio_orphan", 0);
-	if (s->file < 0 || !s->buf || !s->expect)
-		return stream_err(s, "memfd_create: %s", strerror(errno));
-	if (psize() > MAX_PAGE_SIZE)
-		return stream_err(s, "pages are too large for the buffers of a socket");
-
-	was_up = set_loopback(true);
-	if (was_up < 0)
-		return stream_err(s, "no loopback device, or it is down: %s",
-				  strerror(-was_up));
-	if (!was_up)
-		s->lo_was_down = true;	/* the first time it is opened */
-	return stream_connect(s);
-}
-
-static void stream_close(struct stream *s)
-{
-	if (s->map != MAP_FAILED)
-		munmap(s->map, RX_MAP_PAGES * psize());
-	s->map = MAP_FAILED;
-	close(s->tx);
-	close(s->rx);
-	close(s->file);
-	free(s->expect);
-	free(s->buf);
-}
-
-/*
- * Replace what is in the file. No two pages of a generation are the same, nor
- * a page of this generation and the same page of the one before.
- */
-static bool stream_write_file(struct stream *s, size_t nr_pages, int generation)
-{
-	unsigned char *buf = malloc(nr_pages * psize());
-	size_t i, len = nr_pages * psize();
-	bool ret;
-
-	for (i = 0; i < len; i++)
-		buf[i] = i ^ (i >> 8) ^ (i / psize() + 1) * 37 ^ generation * 101;
-	ret = !ftruncate(s->file, 0) && pwrite(s->file, buf, len, 0) == len;
-	free(buf);
-	return ret || stream_err(s, "write: %s", strerror(errno));
-}
-
-/* Splice from the file: the skbs get the pages of the page cache. */
-static bool stream_sendfile(struct stream *s, off_t pos, size_t len)
-{
-	if (s->sent + len > MAX_STREAM ||
-	    pread(s->file, s->expect + s->sent, len, pos) != len)
-		return stream_err(s, "test bug: sendfile of what is not there");
-	while (len) {
-		ssize_t ret = sendfile(s->tx, s->file, &pos, len);
-
-		if (ret <= 0)
-			return stream_err(s, "sendfile: %s",
-					  ret ? strerror(errno) : "EOF");
-		len -= ret;
-		s->sent += ret;
-	}
-	return true;
-}
-
-/* Send memory: the skbs get pages that nobody else has. */
-static bool stream_send(struct stream *s, const void *buf, size_t len, int flags)
-{
-	ssize_t ret;
-
-	if (s->sent + len > MAX_STREAM)
-		return stream_err(s, "test bug: stream too long");
-	memcpy(s->expect + s->sent, buf, len);
-	ret = send(s->tx, buf, len, flags);
-	if (ret != len)
-		return stream_err(s, "send: %s",
-				  ret < 0 ? strerror(errno) : "short");
-	s->sent += len;
-	return true;
-}
-
-static int stream_queued(struct stream *s)
-{
-	int queued = 0;
-
-	ioctl(s->rx, SIOCINQ, &queued);
-	return queued;
-}
-
-/* Wait until everything that was sent is in the receive queue. */
-static bool stream_wait_queued(struct stream *s)
-{
-	double deadline = now() + IO_TIMEOUT_SEC;
-
-	while (stream_queued(s) != s->sent - s->received) {
-		if (now() > deadline)
-			return stream_err(s, "%d of %zu bytes arrive",
-					  stream_queued(s),
-					  s->sent - s->received);
-		usleep(1000);
-	}
-	return true;
-}
-
-static bool stream_check(struct stream *s, const void *data, size_t len,
-			 const char *how)
-{
-	const unsigned char *got = data;
-	size_t i;
-
-	if (len > s->sent - s->received)
-		return stream_err(s, "%s: %zu bytes, only %zu were sent", how,
-				  len, s->sent - s->received);
-	for (i = 0; i < len; i++) {
-		if (got[i] != s->expect[s->received + i])
-			return stream_err(s, "%s: byte %zu is %#x, not %#x",
-					  how, s->received + i, got[i],
-					  s->expect[s->received + i]);
-	}
-	s->received += len;
-	return true;
-}
-
-static int stream_zerocopy(struct stream *s, struct tcp_zerocopy_receive *zc)
-{
-	socklen_t len = sizeof(*zc);
-
-	memset(zc, 0, sizeof(*zc));
-	zc->address = (uintptr_t)s->map;
-	zc->length = RX_MAP_PAGES * psize();
-	if (s->copybuf_len) {
-		zc->copybuf_address = (uintptr_t)s->buf;
-		zc->copybuf_len = s->copybuf_len;
-	}
-	return getsockopt(s->rx, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, zc, &len);
-}
-
-/* One round of net/tcp_mmap.c: zerocopy, then read what it asks us to read. */
-static bool stream_receive_round(struct stream *s)
-{
-	struct pollfd pfd = { .fd = s->rx, .events = POLLIN };
-	struct tcp_zerocopy_receive zc;
-	size_t hint;
-	ssize_t ret;
-	int copied;
-
-	if (poll(&pfd, 1, IO_TIMEOUT_SEC * 1000) != 1)
-		return stream_err(s, "nothing to receive after %zu of %zu bytes",
-				  s->received, s->sent);
-
-	s->rounds++;
-	if (stream_zerocopy(s, &zc))
-		return stream_err(s, "TCP_ZEROCOPY_RECEIVE: %s", strerror(errno));
-	copied = zc.copybuf_len;
-	hint = zc.recv_skip_hint;
-
-	if (copied < 0)
-		return stream_err(s, "copybuf_len: %s", strerror(-copied));
-	if (!zc.length && !copied && !hint)
-		return stream_err(s, "no progress: nothing got, nothing to read, %d bytes queued",
-				  stream_queued(s));
-	if (hint > stream_queued(s))
-		return stream_err(s, "recv_skip_hint is %zu with %d bytes queued",
-				  hint, stream_queued(s));
-
-	if (!stream_check(s, s->map, zc.length, "zerocopy") ||
-	    !stream_check(s, s->buf, copied, "copybuf"))
-		return false;
-	s->mapped += zc.length;
-	s->copied += copied;
-
-	if (hint) {
-		ret = recv(s->rx, s->buf, hint, MSG_DONTWAIT);
-		if (ret <= 0)
-			return stream_err(s, "recv of recv_skip_hint %zu: %s",
-					  hint, ret ? strerror(errno) : "EOF");
-		if (!stream_check(s, s->buf, ret, "recv"))
-			return false;
-		s->read += ret;
-	}
-	return true;
-}
-
-static bool stream_receive_all(struct stream *s)
-{
-	unsigned int last = s->rounds + MAX_ROUNDS;
-
-	while (s->received < s->sent) {
-		if (s->rounds == last)
-			return stream_err(s, "%zu of %zu bytes in %u rounds",
-					  s->received, s->sent, s->rounds);
-		if (!stream_receive_round(s))
-			return false;
-	}
-	return true;
-}
-
-/* Read the first bytes, so that the rest is not where a page starts. */
-static bool stream_read(struct stream *s, size_t len)
-{
-	ssize_t ret = recv(s->rx, s->buf, len, MSG_WAITALL);
-
-	if (ret != len)
-		return stream_err(s, "recv of %zu: %s", len,
-				  ret < 0 ? strerror(errno) : "short");
-	s->read += ret;
-	return stream_check(s, s->buf, ret, "recv");
-}
-
-static void stream_report(struct stream *s)
-{
-	ksft_print_msg("%zu bytes in %u rounds: %zu mapped, %zu to copybuf, %zu read\n",
-		       s->received, s->rounds, s->mapped, s->copied, s->read);
-}
-
-struct orphans {
-	struct stream s;
+	char *map;			/* of rx, for zerocopy receive */
+	unsigned char *data;		/* that is sent */
 	int pagemap_fd;
 	int kpageflags_fd;
 	int kpagecount_fd;
@@ -464,6 +89,62 @@ struct orphans {
 	unsigned long poisoned_pfn;	/* to be unpoisoned, or 0 */
 };
 
+/* Return: why there is no file, connection and mapping of it, or NULL. */
+static const char *open_connection(struct orphans *o)
+{
+	if (psize() > MAX_PAGE_SIZE)
+		return "pages are too large for the buffers of a socket";
+	o->file = memfd_create("folio_orphan", 0);
+	if (o->file < 0)
+		return "no memfd_create()";
+	o->rx = tcp_loopback(&o->tx, SOCKET_BUFFER, IO_TIMEOUT_SEC);
+	if (o->rx < 0)
+		return "no TCP over loopback (ip link set lo up)";
+	o->map = mmap(NULL, NR_ORPHANS * psize(), PROT_READ, MAP_SHARED, o->rx, 0);
+	if (o->map == MAP_FAILED)
+		return "no mmap() of a TCP socket";
+	return NULL;
+}
+
+/* Step 1 */
+static bool write_data(struct orphans *o)
+{
+	size_t len = o->nr_pages * psize();
+
+	return !ftruncate(o->file, 0) && pwrite(o->file, o->data, len, 0) == len;
+}
+
+/* Step 2. Return: is all of it in the receive queue? */
+static bool send_data(struct orphans *o)
+{
+	double deadline = now() + IO_TIMEOUT_SEC;
+	size_t len = o->nr_pages * psize();
+	off_t pos = 0;
+	int queued;
+
+	while (pos < len) {
+		if (sendfile(o->tx, o->file, &pos, len - pos) <= 0)
+			return false;
+	}
+	do {
+		if (ioctl(o->rx, SIOCINQ, &queued) || now() > deadline)
+			return false;
+		usleep(1000);
+	} while (queued < len);
+	return true;
+}
+
+/* Step 4 */
+static bool receive(struct orphans *o, struct tcp_zerocopy_receive *zc)
+{
+	socklen_t len = sizeof(*zc);
+
+	memset(zc, 0, sizeof(*zc));
+	zc->address = (uintptr_t)o->map;
+	zc->length = o->nr_pages * psize();
+	return !getsockopt(o->rx, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, zc, &len);
+}
+
 FIXTURE(folio_orphan)
 {
 	struct orphans o;
@@ -471,25 +152,27 @@ FIXTURE(folio_orphan)
 
 FIXTURE_SETUP(folio_orphan)
 {
-	cpu_set_t cpus;
-	int cpu;
+	struct orphans *o = &self->o;
+	const char *why;
 
-	self->o.offline_block = -1;
-	self->o.pagemap_fd = open("/proc/self/pagemap", O_RDONLY);
-	self->o.kpageflags_fd = open("/proc/kpageflags", O_RDONLY);
-	self->o.kpagecount_fd = open("/proc/kpagecount", O_RDONLY);
+	o->offline_block = -1;
+	o->pagemap_fd = open("/proc/self/pagemap", O_RDONLY);
+	o->kpageflags_fd = open("/proc/kpageflags", O_RDONLY);
+	o->kpagecount_fd = open("/proc/kpagecount", O_RDONLY);
 
-	/* PG_lru is set late, from a batch of the CPU. Know which one. */
-	cpu = sched_getcpu();
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	ASSERT_EQ(sched_setaffinity(0, sizeof(cpus), &cpus), 0);
-	self->o.scratch = mmap(NULL, psize(), PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANON, -1, 0);
-	ASSERT_NE(self->o.scratch, MAP_FAILED);
+	ASSERT_TRUE(stay_on_this_cpu());
+	o->scratch = mmap(NULL, psize(), PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANON, -1, 0);
+	ASSERT_NE(o->scratch, MAP_FAILED);
+	o->data = malloc(NR_ORPHANS * psize());
+	ASSERT_NE(o->data, NULL);
+	/* No two pages are the same. */
+	for (size_t i = 0; i < NR_ORPHANS * psize(); i++)
+		o->data[i] = i ^ (i >> 8) ^ (i / psize() + 1) * 37;
 
-	if (!stream_open(&self->o.s))
-		SKIP(return, "%s", self->o.s.err);
+	why = open_connection(o);
+	if (why)
+		SKIP(return, "%s", why);
 }
 
 /* Write to a file of sysfs. Return: 0 or an errno. */
@@ -524,8 +207,6 @@ FIXTURE_TEARDOWN_PARENT(folio_orphan)
 		ksft_print_msg("memory block %ld online again: %s\n",
 			       self->o.offline_block, err ? strerror(err) : "done");
 	}
-	if (self->o.s.lo_was_down)
-		set_loopback(false);
 }
 
 /* Get what sits in this CPU's batches onto the LRU: MADV_COLD drains them. */
@@ -541,8 +222,7 @@ struct page_info {
 	uint64_t count;
 };
 
-static struct page_info pfn_info(struct orphans *o,
-				 unsigned long pfn)
+static struct page_info pfn_info(struct orphans *o, unsigned long pfn)
 {
 	struct page_info info = { .pfn = pfn };
 
@@ -555,8 +235,7 @@ static struct page_info pfn_info(struct orphans *o,
 /* What does the PTE for this page of the mapping of the socket map? */
 static struct page_info rx_info(struct orphans *o, int i)
 {
-	uint64_t entry = pagemap_get_entry(o->pagemap_fd,
-					   o->s.map + i * psize());
+	uint64_t entry = pagemap_get_entry(o->pagemap_fd, o->map + i * psize());
 	struct page_info info = { 0 };
 
 	if (PAGEMAP_PRESENT(entry)) {
@@ -611,8 +290,7 @@ static void show_rx(struct orphans *o, const char *step)
  * Is this a page that left the page cache? Nothing else can be: it was the
  * file's, the file is empty now, and the PTE keeps the page from being reused.
  */
-static bool is_orphan(struct orphans *o,
-		      const struct page_info *info)
+static bool is_orphan(struct orphans *o, const struct page_info *info)
 {
 	if (!info->present || (info->flags & KPF_ANON))
 		return false;
@@ -686,14 +364,17 @@ static bool in_offlinable_block(struct orphans *o, unsigned long pfn)
 	return ret;
 }
 
-/* Write the file, so that all its pages are where we want them. */
-static bool write_file_at(struct orphans *o,
-			  bool (*wanted)(struct orphans *, unsigned long))
+/*
+ * Write the file, so that all its pages are where we want them.
+ *
+ * Return: why that can't be, or NULL.
+ */
+static const char *write_file_at(struct orphans *o,
+				 bool (*wanted)(struct orphans *, unsigned long))
 {
-	struct stream *s = &o->s;
+	const char *why = "no write";
 	off_t hogged = 0, hog_max;
 	struct sysinfo si;
-	bool ok = false;
 	char *map;
 	int hog;
 
@@ -703,39 +384,35 @@ static bool write_file_at(struct orphans *o,
 		hog_max = HOG_MAX;
 
 	hog = memfd_create("hog", 0);
-	map = mmap(NULL, o->nr_pages * psize(), PROT_READ, MAP_SHARED, s->file,
-		   0);
+	map = mmap(NULL, o->nr_pages * psize(), PROT_READ, MAP_SHARED, o->file, 0);
 	if (hog < 0 || map == MAP_FAILED)
-		return stream_err(s, "mmap: %s", strerror(errno));
+		return "no mmap() of a file";
 
-	while (stream_write_file(s, o->nr_pages, 1)) {
-		ok = true;
+	while (write_data(o)) {
+		why = NULL;
 		force_read_pages(map, o->nr_pages, psize());
 		for (int i = 0; i < o->nr_pages; i++) {
 			o->pfns[i] = pagemap_get_pfn(o->pagemap_fd,
 						     map + i * psize());
 			if (!o->pfns[i] || o->pfns[i] == -1UL) {
-				ok = stream_err(s, "no PFNs in pagemap (no CAP_SYS_ADMIN?)");
+				why = "no PFNs in pagemap (no CAP_SYS_ADMIN?)";
 				goto out;
 			}
 			if (wanted && !wanted(o, o->pfns[i]))
-				ok = false;
+				why = "no page in a suitable place (boot with movablecore=)";
 		}
 		/* Use up what the allocator has there, these pages first. */
-		if (ok || hogged + HOG_STEP > hog_max ||
-		    ftruncate(s->file, 0) ||
+		if (!why || hogged + HOG_STEP > hog_max ||
+		    ftruncate(o->file, 0) ||
 		    fallocate(hog, 0, hogged, HOG_STEP))
 			break;
 		hogged += HOG_STEP;
 	}
-	if (!ok)
-		stream_err(s, "no page in a suitable place, pfn %#lx is not (boot with movablecore=)",
-			   o->pfns[0]);
 out:
 	munmap(map, o->nr_pages * psize());
 	close(hog);
 	drain_lru(o);
-	return ok;
+	return why;
 }
 
 /* Steps 1 to 4. Return: is there any point in going on? */
@@ -744,16 +421,17 @@ static bool make_orphans(struct __test_metadata *_metadata, struct orphans *o,
 			 bool (*wanted)(struct orphans *, unsigned long))
 {
 	struct tcp_zerocopy_receive zc;
-	struct stream *s = &o->s;
 	struct page_info info;
+	const char *why;
 
 	if (o->kpageflags_fd < 0 || o->kpagecount_fd < 0)
 		SKIP(return false,
 		     "can't open /proc/kpageflags and /proc/kpagecount (not root?)");
 
 	o->nr_pages = nr_pages;
-	if (!write_file_at(o, wanted))
-		SKIP(return false, "%s", s->err);
+	why = write_file_at(o, wanted);
+	if (why)
+		SKIP(return false, "%s", why);
 	for (int i = 0; i < nr_pages; i++) {
 		info = pfn_info(o, o->pfns[i]);
 		show_page("step 1 write", i, &info);
@@ -763,14 +441,13 @@ static bool make_orphans(struct __test_metadata *_metadata, struct orphans *o,
 			SKIP(return false, "pfn %#lx of the file is not on the LRU", info.pfn);
 	}
 
-	ASSERT_TRUE(stream_sendfile(s, 0, nr_pages * psize()));
-	ASSERT_TRUE(stream_wait_queued(s));
+	ASSERT_TRUE(send_data(o));
 	for (int i = 0; i < nr_pages; i++) {
 		info = pfn_info(o, o->pfns[i]);
 		show_page("step 2 sendfile", i, &info);
 	}
 
-	ASSERT_EQ(ftruncate(s->file, 0), 0);
+	ASSERT_EQ(ftruncate(o->file, 0), 0);
 	drain_lru(o);
 	for (int i = 0; i < nr_pages; i++) {
 		info = pfn_info(o, o->pfns[i]);
@@ -781,36 +458,14 @@ static bool make_orphans(struct __test_metadata *_metadata, struct orphans *o,
 			     info.pfn);
 	}
 
-	if (stream_zerocopy(s, &zc))
+	if (!receive(o, &zc))
 		SKIP(return false, "TCP_ZEROCOPY_RECEIVE: %s", strerror(errno));
-	ksft_print_msg("step 4 zerocopy: length %u recv_skip_hint %u of %zu bytes\n",
-		       zc.length, zc.recv_skip_hint, s->sent);
-	ASSERT_GT(zc.length + zc.recv_skip_hint, 0);
+	ksft_print_msg("step 4 zerocopy: length %u recv_skip_hint %u\n", zc.length,
+		       zc.recv_skip_hint);
 	show_rx(o, "step 4 zerocopy");
-	return true;
-}
-
-/* As above, for the tests that need orphans. */
-static bool need_orphans(struct __test_metadata *_metadata, struct orphans *o,
-			 int nr_pages,
-			 bool (*wanted)(struct orphans *, unsigned long))
-{
-	if (!make_orphans(_metadata, o, nr_pages, wanted))
-		return false;
 	if (nr_orphans(o) != nr_pages)
 		SKIP(return false, "tcp maps no orphan");
 	return true;
-}
-
-/* Zerocopy receive maps no page that left the page cache. */
-TEST_F(folio_orphan, tcp_no_orphan)
-{
-	if (!make_orphans(_metadata, &self->o, NR_ORPHANS, NULL))
-		return;
-
-	EXPECT_EQ(nr_orphans(&self->o), 0)
-		TH_LOG("TCP mapped %d pages that left the page cache",
-		       nr_orphans(&self->o));
 }
 
 /*
@@ -822,10 +477,10 @@ TEST_F(folio_orphan, pageout_keeps_orphan_on_lru)
 {
 	int nr_lost = 0;
 
-	if (!need_orphans(_metadata, &self->o, NR_ORPHANS, NULL))
+	if (!make_orphans(_metadata, &self->o, NR_ORPHANS, NULL))
 		return;
 
-	ASSERT_EQ(madvise(self->o.s.map, NR_ORPHANS * psize(), MADV_PAGEOUT), 0);
+	ASSERT_EQ(madvise(self->o.map, NR_ORPHANS * psize(), MADV_PAGEOUT), 0);
 	for (int i = 0; i < NR_ORPHANS; i++) {
 		struct page_info info = rx_info(&self->o, i);
 
@@ -848,7 +503,7 @@ TEST_F(folio_orphan, pageout_keeps_orphan_on_lru)
 static int longterm_pin(struct orphans *o, unsigned int flags)
 {
 	struct pin_longterm_test args = {
-		.addr = (uintptr_t)o->s.map,
+		.addr = (uintptr_t)o->map,
 		.size = o->nr_pages * psize(),
 		.flags = flags,
 	};
@@ -881,7 +536,7 @@ TEST_F_TIMEOUT(folio_orphan, longterm_pin_fails, 60)
 
 	if (access(GUP_TEST_FILE, R_OK | W_OK))
 		SKIP(return, GUP_TEST_FILE ": %s", strerror(errno));
-	if (!need_orphans(_metadata, &self->o, NR_ORPHANS, in_zone_movable))
+	if (!make_orphans(_metadata, &self->o, NR_ORPHANS, in_zone_movable))
 		return;
 
 	for (int i = 0; i < ARRAY_SIZE(variants); i++) {
@@ -904,60 +559,72 @@ TEST_F_TIMEOUT(folio_orphan, longterm_pin_fails, 60)
 	EXPECT_EQ(nr_orphans(&self->o), NR_ORPHANS);
 }
 
-static int unprivileged_child(struct stream *s)
+/* Return: does the mapping of the socket show what was sent? */
+static bool shows_data(struct orphans *o, size_t len)
 {
-	size_t len = NR_ORPHANS * psize();
+	if (!memcmp(o->map, o->data, len))
+		return true;
+	ksft_print_msg("what is mapped is not what was sent\n");
+	return false;
+}
+
+static int unprivileged_child(struct orphans *o)
+{
+	size_t len = NR_ORPHANS * psize(), rest;
 	struct tcp_zerocopy_receive zc;
+	unsigned char *buf;
 	pid_t pid;
 
-	if (!stream_write_file(s, NR_ORPHANS, 2) ||
-	    !stream_sendfile(s, 0, len) || !stream_wait_queued(s))
-		return 1;
-	if (ftruncate(s->file, 0) || stream_zerocopy(s, &zc)) {
-		stream_err(s, "zerocopy: %s", strerror(errno));
+	o->nr_pages = NR_ORPHANS;
+	if (!write_data(o) || !send_data(o) || ftruncate(o->file, 0) ||
+	    !receive(o, &zc)) {
+		ksft_print_msg("sendfile or zerocopy: %s\n", strerror(errno));
 		return 1;
 	}
 	ksft_print_msg("uid %d: %u bytes of %zu are mapped\n", geteuid(),
 		       zc.length, len);
-	if (!stream_check(s, s->map, zc.length, "zerocopy"))
+	if (zc.length > len || !shows_data(o, zc.length))
 		return 1;
 
 	/* It may fail, it must not do any harm. */
-	madvise(s->map, len, MADV_COLD);
-	madvise(s->map, len, MADV_PAGEOUT);
-	mlock(s->map, len);
-	munlock(s->map, len);
+	madvise(o->map, len, MADV_COLD);
+	madvise(o->map, len, MADV_PAGEOUT);
+	mlock(o->map, len);
+	munlock(o->map, len);
 
 	/* Another process that maps it, and that ends with it mapped. */
 	pid = fork();
 	if (!pid) {
-		madvise(s->map, len, MADV_PAGEOUT);
-		_exit(zc.length && memcmp(s->map, s->expect, zc.length));
+		madvise(o->map, len, MADV_PAGEOUT);
+		_exit(!shows_data(o, zc.length));
 	}
-	madvise(s->map, len, MADV_PAGEOUT);
+	madvise(o->map, len, MADV_PAGEOUT);
 	if (pid < 0 || wait_child(pid, IO_TIMEOUT_SEC)) {
-		stream_err(s, "a child does not find the data");
+		ksft_print_msg("a child does not find the data\n");
 		return 1;
 	}
-	if (zc.length && memcmp(s->map, s->expect, zc.length)) {
-		stream_err(s, "the data has changed");
+	if (!shows_data(o, zc.length))
 		return 1;
-	}
-	if (munmap(s->map, psize())) {
-		stream_err(s, "munmap: %s", strerror(errno));
+	if (munmap(o->map, psize())) {
+		ksft_print_msg("munmap: %s\n", strerror(errno));
 		return 1;
 	}
 
 	/* What was not mapped has to be read. The rest is unmapped by exit. */
-	if (s->received < s->sent && !stream_read(s, s->sent - s->received))
+	rest = len - zc.length;
+	buf = malloc(len);
+	if (rest && (recv(o->rx, buf, rest, MSG_WAITALL) != rest ||
+		     memcmp(buf, o->data + zc.length, rest))) {
+		ksft_print_msg("what is read is not what was sent\n");
 		return 1;
+	}
 	return 0;
 }
 
 /* Orphan or not, nobody gets hurt. */
 TEST_F(folio_orphan, unprivileged)
 {
-	struct stream *s = &self->o.s;
+	struct orphans *o = &self->o;
 	pid_t pid;
 	int ret;
 
@@ -969,8 +636,11 @@ TEST_F(folio_orphan, unprivileged)
 		     setresuid(65534, 65534, 65534)))
 			_exit(2);
 		/* All anew: sockets belong to who made them. */
-		stream_close(s);
-		_exit(!stream_open(s) || unprivileged_child(s));
+		munmap(o->map, NR_ORPHANS * psize());
+		close(o->tx);
+		close(o->rx);
+		close(o->file);
+		_exit(open_connection(o) || unprivileged_child(o));
 	}
 	ret = wait_child(pid, 3 * IO_TIMEOUT_SEC);
 	if (ret == 2)
@@ -1026,8 +696,8 @@ static pid_t hand_over_mapping(struct orphans *o)
 		for (;;)
 			pause();
 	}
-	munmap(o->s.map, RX_MAP_PAGES * psize());
-	o->s.map = MAP_FAILED;
+	munmap(o->map, NR_ORPHANS * psize());
+	o->map = MAP_FAILED;
 	return pid;
 }
 
@@ -1050,11 +720,11 @@ TEST_F_TIMEOUT(folio_orphan, offline_refuses_mapped_orphan, 120)
 		     program_invocation_short_name);
 	if (!memory_block_pages())
 		SKIP(return, "no memory hotplug");
-	if (!need_orphans(_metadata, o, 1, in_offlinable_block))
+	if (!make_orphans(_metadata, o, 1, in_offlinable_block))
 		return;
 	block = o->pfns[0] / memory_block_pages();
 
-	err = madvise(o->s.map, psize(), MADV_HWPOISON) ? errno : 0;
+	err = madvise(o->map, psize(), MADV_HWPOISON) ? errno : 0;
 	ksft_print_msg("step 5 MADV_HWPOISON: %s\n", strerror(err));
 	show_rx(o, "step 5 MADV_HWPOISON");
 	if (err == EINVAL || err == EPERM)
@@ -1106,236 +776,6 @@ TEST_F_TIMEOUT(folio_orphan, offline_refuses_mapped_orphan, 120)
 	o->offline_block = block;
 	EXPECT_EQ(refused, EINTR)
 		TH_LOG("not tried until the signal came: %s", strerror(abs(refused)));
-}
-
-/*
- * Whatever is not mapped has to be copied: the receiver must always learn how
- * many bytes to read, and get all of them in order.
- */
-FIXTURE(tcp_copy_progress)
-{
-	struct stream s;
-};
-
-FIXTURE_VARIANT(tcp_copy_progress)
-{
-	size_t copybuf_len;
-};
-
-FIXTURE_VARIANT_ADD(tcp_copy_progress, no_copybuf)
-{
-	.copybuf_len = 0,
-};
-
-FIXTURE_VARIANT_ADD(tcp_copy_progress, small_copybuf)
-{
-	.copybuf_len = 3000,
-};
-
-FIXTURE_VARIANT_ADD(tcp_copy_progress, large_copybuf)
-{
-	.copybuf_len = 40000,
-};
-
-FIXTURE_SETUP(tcp_copy_progress)
-{
-	struct tcp_zerocopy_receive zc;
-
-	if (!stream_open(&self->s))
-		SKIP(return, "%s", self->s.err);
-	self->s.copybuf_len = variant->copybuf_len;
-	if (stream_zerocopy(&self->s, &zc))
-		SKIP(return, "TCP_ZEROCOPY_RECEIVE: %s", strerror(errno));
-}
-
-FIXTURE_TEARDOWN_PARENT(tcp_copy_progress)
-{
-	if (self->s.lo_was_down)
-		set_loopback(false);
-}
-
-static bool stream_truncate(struct stream *s)
-{
-	return !ftruncate(s->file, 0) ||
-	       stream_err(s, "ftruncate: %s", strerror(errno));
-}
-
-/* The pages stay in the page cache. */
-TEST_F(tcp_copy_progress, kept)
-{
-	struct stream *s = &self->s;
-
-	ASSERT_TRUE(stream_write_file(s, MAX_FILE_PAGES, 1));
-	ASSERT_TRUE(stream_sendfile(s, 0, MAX_FILE_PAGES * psize()));
-	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
-}
-
-TEST_F(tcp_copy_progress, truncated)
-{
-	struct stream *s = &self->s;
-
-	ASSERT_TRUE(stream_write_file(s, MAX_FILE_PAGES, 1));
-	ASSERT_TRUE(stream_sendfile(s, 0, MAX_FILE_PAGES * psize()));
-	ASSERT_TRUE(stream_truncate(s));
-	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
-}
-
-/* Truncated when a part of it was received already. */
-TEST_F(tcp_copy_progress, truncated_midway)
-{
-	struct stream *s = &self->s;
-
-	ASSERT_TRUE(stream_write_file(s, MAX_FILE_PAGES, 1));
-	ASSERT_TRUE(stream_sendfile(s, 0, MAX_FILE_PAGES * psize()));
-	ASSERT_TRUE(stream_receive_round(s));
-	ASSERT_TRUE(stream_truncate(s));
-	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
-}
-
-/* The receiver has read into a page. */
-TEST_F(tcp_copy_progress, partly_read)
-{
-	struct stream *s = &self->s;
-
-	for (int i = 0; i < 2; i++) {
-		ASSERT_TRUE(stream_write_file(s, MAX_FILE_PAGES / 2, i));
-		ASSERT_TRUE(stream_sendfile(s, 0, MAX_FILE_PAGES / 2 * psize()));
-		if (i)
-			ASSERT_TRUE(stream_truncate(s));
-		ASSERT_TRUE(stream_read(s, 100));
-		ASSERT_TRUE(stream_receive_all(s));
-	}
-	stream_report(s);
-}
-
-/* What is sent does not start or end where a page does. */
-TEST_F(tcp_copy_progress, misaligned)
-{
-	struct stream *s = &self->s;
-
-	for (int i = 0; i < 2; i++) {
-		ASSERT_TRUE(stream_write_file(s, MAX_FILE_PAGES / 2, i));
-		ASSERT_TRUE(stream_sendfile(s, 1000, 5 * psize() + 7));
-		ASSERT_TRUE(stream_sendfile(s, 0, 1));
-		ASSERT_TRUE(stream_sendfile(s, psize() - 1, 2 * psize()));
-		if (i)
-			ASSERT_TRUE(stream_truncate(s));
-		ASSERT_TRUE(stream_receive_all(s));
-	}
-	stream_report(s);
-}
-
-/* Pages of the file and others mixed, some truncated, some not. */
-TEST_F(tcp_copy_progress, several_sends)
-{
-	struct stream *s = &self->s;
-	char *buf = malloc(4 * psize());
-
-	ASSERT_NE(buf, NULL);
-	memset(buf, 0x5a, 4 * psize());
-	ASSERT_TRUE(stream_write_file(s, 4, 1));
-	ASSERT_TRUE(stream_sendfile(s, 0, 4 * psize()));
-	ASSERT_TRUE(stream_send(s, buf, 2 * psize(), 0));
-	ASSERT_TRUE(stream_write_file(s, 4, 2));	/* truncates */
-	ASSERT_TRUE(stream_sendfile(s, 0, 3 * psize() + 17));
-	ASSERT_TRUE(stream_send(s, buf, 17, 0));
-	ASSERT_TRUE(stream_receive_round(s));
-	ASSERT_TRUE(stream_write_file(s, 4, 3));
-	ASSERT_TRUE(stream_sendfile(s, 0, 4 * psize()));
-	ASSERT_TRUE(stream_truncate(s));
-	ASSERT_TRUE(stream_send(s, buf, 4 * psize(), 0));
-	ASSERT_TRUE(stream_receive_all(s));
-	ASSERT_TRUE(stream_write_file(s, 1, 4));
-	ASSERT_TRUE(stream_sendfile(s, 0, psize()));
-	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
-	free(buf);
-}
-
-/*
- * Pages that are nobody else's are mapped: zerocopy receive does what it is
- * there for. By loopback only few are both that and single pages, as a network
- * card delivers them:
- *
- *  - send() fills high-order pages, unless a sysctl says that there are none;
- *  - MSG_ZEROCOPY sends our own pages, but loopback copies them for a receiver
- *    that is not in the driver (skb_orphan_frags_rx()), into single pages.
- */
-FIXTURE(tcp_zerocopy_still_maps)
-{
-	struct stream s;
-	char sysctl[16];	/* to be restored */
-};
-
-FIXTURE_VARIANT(tcp_zerocopy_still_maps)
-{
-	int flags;
-};
-
-FIXTURE_VARIANT_ADD(tcp_zerocopy_still_maps, send)
-{
-	.flags = 0,
-};
-
-FIXTURE_VARIANT_ADD(tcp_zerocopy_still_maps, msg_zerocopy)
-{
-	.flags = MSG_ZEROCOPY,
-};
-
-FIXTURE_SETUP(tcp_zerocopy_still_maps)
-{
-	int err, one = 1;
-
-	if (!stream_open(&self->s))
-		SKIP(return, "%s", self->s.err);
-	if (variant->flags == MSG_ZEROCOPY) {
-		if (setsockopt(self->s.tx, SOL_SOCKET, SO_ZEROCOPY, &one,
-			       sizeof(one)))
-			SKIP(return, "SO_ZEROCOPY: %s", strerror(errno));
-		return;
-	}
-
-	if (read_file(HIGH_ORDER_ALLOC_DISABLE, self->sysctl,
-		      sizeof(self->sysctl)) <= 0)
-		SKIP(return, "no " HIGH_ORDER_ALLOC_DISABLE);
-	err = write_string(HIGH_ORDER_ALLOC_DISABLE, "1");
-	if (err)
-		SKIP(return, HIGH_ORDER_ALLOC_DISABLE ": %s", strerror(err));
-}
-
-FIXTURE_TEARDOWN_PARENT(tcp_zerocopy_still_maps)
-{
-	if (self->sysctl[0])
-		write_string(HIGH_ORDER_ALLOC_DISABLE, self->sysctl);
-	if (self->s.lo_was_down)
-		set_loopback(false);
-}
-
-TEST_F(tcp_zerocopy_still_maps, private_pages)
-{
-	struct stream *s = &self->s;
-	size_t len = RX_MAP_PAGES / 2 * psize();	/* one skb */
-	struct tcp_zerocopy_receive zc;
-	char *buf;
-
-	if (stream_zerocopy(s, &zc))
-		SKIP(return, "TCP_ZEROCOPY_RECEIVE: %s", strerror(errno));
-
-	buf = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANON,
-		   -1, 0);
-	ASSERT_NE(buf, MAP_FAILED);
-	for (size_t i = 0; i < len; i++)
-		buf[i] = i ^ (i / psize() + 1) * 41;
-	ASSERT_TRUE(stream_send(s, buf, len, variant->flags));
-	ASSERT_TRUE(stream_wait_queued(s));
-	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
-	EXPECT_GT(s->mapped, 0)
-		TH_LOG("zerocopy receive maps nothing any more");
-	munmap(buf, len);
 }
 
 int main(int argc, char **argv)

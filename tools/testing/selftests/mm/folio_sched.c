@@ -49,7 +49,7 @@
  * story of the run in lines that start with "folio_race:".
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include <asm-generic/mman.h> /* Force the import of the tools version. */
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,9 +57,6 @@
 #include <libgen.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -71,21 +68,14 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/falloc.h>
 #include <linux/magic.h>
 #include <linux/tcp.h>
 
+#include "folio_util.h"
 #include "kselftest.h"
 #include "vm_util.h"
-
-#ifndef MADV_COLD
-#define MADV_COLD		20
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
 
 #define BIT(nr)			(1u << (nr))
 
@@ -216,19 +206,6 @@ static struct {
 
 /* ---- what sessions can do ----------------------------------------------- */
 
-static __thread sigjmp_buf sigbus_env;
-static __thread bool sigbus_expected;
-
-static void sigbus_handler(int sig)
-{
-	if (!__atomic_load_n(&sigbus_expected, __ATOMIC_SEQ_CST)) {
-		/* Not ours: die of it when we return. */
-		signal(SIGBUS, SIG_DFL);
-		return;
-	}
-	siglongjmp(sigbus_env, 1);
-}
-
 /* What is written to a page of a file: never 0, and no two pages the same */
 static uint64_t pattern(int page)
 {
@@ -249,13 +226,8 @@ static const char *do_read(struct command *cmd)
 {
 	uint64_t word;
 
-	if (sigsetjmp(sigbus_env, 0)) {
-		__atomic_store_n(&sigbus_expected, false, __ATOMIC_SEQ_CST);
+	if (!read_mapping(&word, cmd->object->addr + cmd->numbers[0] * psize(), sizeof(word)))
 		return "SIGBUS";
-	}
-	__atomic_store_n(&sigbus_expected, true, __ATOMIC_SEQ_CST);
-	word = FORCE_READ(*(uint64_t *)(cmd->object->addr + cmd->numbers[0] * psize()));
-	__atomic_store_n(&sigbus_expected, false, __ATOMIC_SEQ_CST);
 	return what_it_is(word, cmd->numbers[0]);
 }
 
@@ -1100,22 +1072,9 @@ static void check_size(struct object *object, int page)
 
 static void connect_tcp(struct object *object)
 {
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	socklen_t len = sizeof(addr);
-	int listener, one = 1;
-
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	object->tx = socket(AF_INET, SOCK_STREAM, 0);
-	setsockopt(object->tx, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (listener < 0 || bind(listener, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(listener, 1) || getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    connect(object->tx, (struct sockaddr *)&addr, sizeof(addr)))
+	object->fd = tcp_loopback(&object->tx, 0, 0);
+	if (object->fd < 0)
 		skip("no TCP over loopback: %s", strerror(errno));
-	object->fd = accept(listener, NULL, NULL);
-	close(listener);
 	object->addr = map_aligned(object->fd, object->nr_pages * psize());
 }
 
@@ -1491,14 +1450,9 @@ static __noreturn void judge(void)
 /* In a child: what it leaves behind goes with it */
 static __noreturn void run_it(void)
 {
-	struct sigaction sa = { .sa_handler = sigbus_handler, .sa_flags = SA_NODEFER };
-	cpu_set_t cpus;
-
-	sigaction(SIGBUS, &sa, NULL);
-	/* The LRU batches are per CPU, and nobody is to run beside the schedule */
-	CPU_ZERO(&cpus);
-	CPU_SET(sched_getcpu(), &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	catch_sigbus();
+	/* Nor is anybody to run beside the schedule */
+	stay_on_this_cpu();
 	memset(run.events, -1, sizeof(run.events));
 	set_up();
 
@@ -1529,18 +1483,14 @@ static __noreturn void run_it(void)
 
 static int wait_for(pid_t pid)
 {
-	int status;
+	int ret = wait_child(pid, RUN_TIMEOUT_SEC);
 
-	for (int ms = 0; waitpid(pid, &status, WNOHANG) != pid; ms++) {
-		if (ms == RUN_TIMEOUT_SEC * 1000) {
-			ksft_print_msg("%s does not end: killed\n", run.id);
-			kill(pid, SIGKILL);
-		}
-		usleep(1000);
-	}
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status);
-	ksft_print_msg("%s died of signal %d\n", run.id, WTERMSIG(status));
+	if (ret >= 0)
+		return ret;
+	if (ret == -ETIME)
+		ksft_print_msg("%s does not end: killed\n", run.id);
+	else
+		ksft_print_msg("%s died of signal %d\n", run.id, -ret);
 	return KSFT_FAIL;
 }
 

@@ -17,13 +17,13 @@
  * run does not, so the same seed makes the same load, not the same race.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
+#include <asm-generic/mman.h> /* Force the import of the tools version. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -53,18 +53,9 @@
 #include <linux/sockios.h>
 #include <linux/tcp.h>
 
+#include "folio_util.h"
 #include "kselftest.h"
 #include "vm_util.h"
-
-#ifndef MADV_COLD
-#define MADV_COLD		20
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE		25
-#endif
 
 #define DEFAULT_SEC		5
 #define HANG_SEC		120	/* for an actor to notice that it is to rest */
@@ -133,14 +124,6 @@ static unsigned int hang_sec = HANG_SEC;
 static unsigned int seed;
 static bool privileged;				/* PFNs can be seen */
 static bool large_swap;				/* truncate what is swapped out anywhere */
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 static void __printf(2, 3) fail(enum check check, const char *fmt, ...)
 {
@@ -217,37 +200,6 @@ static bool write_pages(struct file *f, unsigned int first, unsigned int nr)
 		fail(CALLS, "pwritev of %u pages: %s", nr,
 		     ret < 0 ? strerror(errno) : "short");
 	return ret == (ssize_t)nr * psize();
-}
-
-static __thread sigjmp_buf sigbus_env;
-static __thread bool sigbus_expected;
-
-static void sigbus_handler(int sig)
-{
-	if (!__atomic_load_n(&sigbus_expected, __ATOMIC_SEQ_CST)) {
-		/* Not ours: die of it when we return. */
-		signal(SIGBUS, SIG_DFL);
-		return;
-	}
-	siglongjmp(sigbus_env, 1);
-}
-
-/*
- * Copy a page out of the mapping.
- *
- * Return: false if that was SIGBUS.
- */
-static bool read_page(char *page, unsigned char *buf)
-{
-	if (sigsetjmp(sigbus_env, 0)) {
-		__atomic_store_n(&sigbus_expected, false, __ATOMIC_SEQ_CST);
-		return false;
-	}
-	__atomic_store_n(&sigbus_expected, true, __ATOMIC_SEQ_CST);
-	for (unsigned int i = 0; i < psize(); i += sizeof(long))
-		*(long *)(buf + i) = FORCE_READ(*(long *)(page + i));
-	__atomic_store_n(&sigbus_expected, false, __ATOMIC_SEQ_CST);
-	return true;
 }
 
 static void check_bytes(enum check check, struct file *f, unsigned int page,
@@ -364,7 +316,7 @@ static unsigned long fault(struct thread *t)
 		len = pread(f->fd, buf, psize(), (off_t)page * psize());
 		if (len < 0)
 			fail(CALLS, "pread: %s", strerror(errno));
-	} else if (!read_page(f->map + page * psize(), buf)) {
+	} else if (!read_mapping(buf, f->map + page * psize(), psize())) {
 		len = 0;
 	}
 	if (len < (ssize_t)psize() && page < f->tail)
@@ -504,7 +456,7 @@ static unsigned long remap(struct thread *t)
 	for (int i = rnd(t, 3); i--; ) {
 		unsigned int page = rnd(t, nr);
 
-		if (read_page(map + page * psize(), buf))
+		if (read_mapping(buf, map + page * psize(), psize()))
 			check_bytes(READS, f, first + page, buf, psize());
 	}
 	munmap(map, nr * psize());
@@ -550,7 +502,7 @@ static unsigned long migrate(struct thread *t)
 
 	for (int i = 0; i < 16; i++) {
 		pages[i] = f->map + rnd(t, f->nr_pages) * psize();
-		read_page(pages[i], buf);
+		read_mapping(buf, pages[i], psize());
 		nodes[i] = rnd(t, nr_nodes);
 		status[i] = -ENOENT;
 	}
@@ -648,7 +600,7 @@ static void check_file(struct group *g, bool last)
 		     (long long)st.st_size, (long long)f->size);
 	memset(hole, 0, sizeof(hole));
 	for (unsigned int i = 0; i < f->nr_pages; i++) {
-		bool ok = read_page(f->map + i * psize(), buf);
+		bool ok = read_mapping(buf, f->map + i * psize(), psize());
 
 		if (ok ? i >= nr && i >= end : i < nr) {
 			fail(CONTENTS, "file %u page %u of %u: %s", f->id, i, nr,
@@ -847,36 +799,11 @@ static struct connection {
 
 static const char *tcp_connect(struct connection *c)
 {
-	struct sockaddr_in addr = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-	};
-	struct timeval tv = { .tv_sec = HANG_SEC / 2 };
-	int size = 8 * TCP_PAGES * psize(), one = 1;
-	socklen_t len = sizeof(addr);
-	const char *ret = NULL;
-	int listener;
-
-	listener = socket(AF_INET, SOCK_STREAM, 0);
-	c->tx = socket(AF_INET, SOCK_STREAM, 0);
-	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(c->tx, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(c->tx, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
-	setsockopt(c->tx, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (bind(listener, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(listener, 1) ||
-	    getsockname(listener, (struct sockaddr *)&addr, &len) ||
-	    connect(c->tx, (struct sockaddr *)&addr, sizeof(addr))) {
-		ret = "no TCP over loopback (CONFIG_INET, ip link set lo up)";
-	} else {
-		c->rx = accept(listener, NULL, NULL);
-		c->map = mmap(NULL, TCP_PAGES * psize(), PROT_READ, MAP_SHARED, c->rx, 0);
-		if (c->map == MAP_FAILED)
-			ret = "no mmap of a TCP socket (CONFIG_MMU)";
-	}
-	close(listener);
-	return ret;
+	c->rx = tcp_loopback(&c->tx, 8 * TCP_PAGES * psize(), HANG_SEC / 2);
+	if (c->rx < 0)
+		return "no TCP over loopback (CONFIG_INET, ip link set lo up)";
+	c->map = mmap(NULL, TCP_PAGES * psize(), PROT_READ, MAP_SHARED, c->rx, 0);
+	return c->map == MAP_FAILED ? "no mmap of a TCP socket (CONFIG_MMU)" : NULL;
 }
 
 static const char *open_tcp(struct group *g)
@@ -1493,17 +1420,12 @@ static void race(struct group *g)
 
 static void __noreturn run_group(struct group *g)
 {
-	/* The handler jumps out: SIGBUS must not stay blocked. */
-	struct sigaction sa = {
-		.sa_handler = sigbus_handler,
-		.sa_flags = SA_NODEFER,
-	};
 	int which = g - groups;
 	const char *reason;
 	bool last;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sigaction(SIGBUS, &sa, NULL);
+	catch_sigbus();
 	if (cgroup[0] && which != SYSTEM)
 		write_to(cgroup, "/cgroup.procs", "0");
 	g->seed = seed + which * 7919;

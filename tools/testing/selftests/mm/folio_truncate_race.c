@@ -22,12 +22,11 @@
  * directory and /var/tmp that is on ext4.
  */
 #define _GNU_SOURCE
+#include <asm-generic/mman.h> /* Force the import of the tools version. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -42,15 +41,9 @@
 #include <linux/falloc.h>
 #include <linux/magic.h>
 
+#include "folio_util.h"
 #include "kselftest_harness.h"
 #include "vm_util.h"
-
-#ifndef MADV_COLD
-#define MADV_COLD		20
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT		21
-#endif
 
 #define NR_PAGES		32	/* of the file, when it is whole */
 #define KEEP_PAGES		4	/* of these, never truncated */
@@ -62,14 +55,6 @@
 #define ROUNDS_MS		1600	/* of racing with breaks to look */
 #define ROUND_MS		20
 #define MIN_ROUNDS		3
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec + ts.tv_nsec / 1e9;
-}
 
 /* What the threads share. Each counter has one writer, but for the faulters'. */
 struct race {
@@ -164,37 +149,6 @@ static bool write_pages(struct race *race, size_t first, size_t nr,
 	return false;
 }
 
-static __thread sigjmp_buf sigbus_env;
-static __thread bool sigbus_expected;
-
-static void sigbus_handler(int sig)
-{
-	if (!__atomic_load_n(&sigbus_expected, __ATOMIC_SEQ_CST)) {
-		/* Not ours: die of it when we return. */
-		signal(SIGBUS, SIG_DFL);
-		return;
-	}
-	siglongjmp(sigbus_env, 1);
-}
-
-/*
- * Copy a page out of the mapping.
- *
- * Return: false if that was SIGBUS.
- */
-static bool read_page(char *page, unsigned char *buf)
-{
-	if (sigsetjmp(sigbus_env, 0)) {
-		__atomic_store_n(&sigbus_expected, false, __ATOMIC_SEQ_CST);
-		return false;
-	}
-	__atomic_store_n(&sigbus_expected, true, __ATOMIC_SEQ_CST);
-	for (unsigned int i = 0; i < psize(); i += sizeof(long))
-		*(long *)(buf + i) = FORCE_READ(*(long *)(page + i));
-	__atomic_store_n(&sigbus_expected, false, __ATOMIC_SEQ_CST);
-	return true;
-}
-
 static unsigned long faults_so_far(void)
 {
 	struct rusage ru;
@@ -241,7 +195,7 @@ static void *faulter(void *data)
 	while (!race_stopped(race)) {
 		unsigned int page = rand_r(&actor->seed) % NR_PAGES;
 
-		if (read_page(race->map + page * psize(), buf)) {
+		if (read_mapping(buf, race->map + page * psize(), psize())) {
 			check_page(race, page, buf);
 		} else {
 			count(&race->sigbus, 1);
@@ -446,17 +400,12 @@ static int open_on_ext4(void)
 
 FIXTURE_SETUP(folio_truncate_race)
 {
-	/* The handler jumps out: SIGBUS must not stay blocked. */
-	struct sigaction sa = {
-		.sa_handler = sigbus_handler,
-		.sa_flags = SA_NODEFER,
-	};
 	struct race *race = &self->race;
 
 	race->pagemap_fd = open("/proc/self/pagemap", O_RDONLY);
 	ASSERT_GE(race->pagemap_fd, 0);
 	race->kpageflags_fd = open("/proc/kpageflags", O_RDONLY);
-	ASSERT_EQ(sigaction(SIGBUS, &sa, NULL), 0);
+	ASSERT_EQ(catch_sigbus(), 0);
 
 	if (variant->ext4) {
 		race->fd = open_on_ext4();
@@ -489,7 +438,7 @@ static bool check_quiesced(struct race *race, unsigned int nr_pages)
 	unsigned char *buf = malloc(psize());
 
 	for (unsigned int page = 0; page < NR_PAGES; page++) {
-		bool ok = read_page(race->map + page * psize(), buf);
+		bool ok = read_mapping(buf, race->map + page * psize(), psize());
 		bool inside = page < nr_pages;
 
 		if (ok != inside) {

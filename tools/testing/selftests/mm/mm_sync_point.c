@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "folio_util.h"
 #include "kselftest_harness.h"
 #include "vm_util.h"
 
@@ -33,7 +33,7 @@
 #define TEST_PAGE		5
 #define NOBODY			65534
 #define CANT_EXEC		127
-#define END_TIMEOUT_MS		5000	/* within which those that are killed are gone */
+#define END_TIMEOUT_SEC		5	/* within which those that are killed are gone */
 #define NR_FUZZ			20000
 #define MAX_LEN		20000
 
@@ -88,16 +88,13 @@ static bool restore(struct lab *lab)
 FIXTURE_SETUP(mm_sync)
 {
 	struct lab *lab = &self->lab;
-	cpu_set_t cpus;
 
 	if (geteuid())
 		SKIP(return, "needs root");
 	if (access(MM_SYNC "schedule", W_OK))
 		SKIP(return, NEEDED);
 
-	CPU_ZERO(&cpus);
-	CPU_SET(sched_getcpu(), &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	stay_on_this_cpu();
 	lab->text = malloc(MAX_LEN);
 	lab->pids = mmap(NULL, psize(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 			 -1, 0);
@@ -239,17 +236,9 @@ static void fork_actors(struct lab *lab, int nr)
 	}
 }
 
-static long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static bool ends(pid_t pid)
 {
-	for (long end = now_ms() + END_TIMEOUT_MS; now_ms() < end;) {
+	for (double end = now() + END_TIMEOUT_SEC; now() < end;) {
 		if (waitpid(pid, NULL, WNOHANG) == pid)
 			return true;
 		usleep(1000);
@@ -259,7 +248,7 @@ static bool ends(pid_t pid)
 
 static bool comes_to(struct lab *lab, const char *text)
 {
-	for (long end = now_ms() + END_TIMEOUT_MS; now_ms() < end;) {
+	for (double end = now() + END_TIMEOUT_SEC; now() < end;) {
 		if (state_has(lab, text))
 			return true;
 		usleep(1000);
@@ -445,7 +434,7 @@ TEST_F(mm_sync, actor_stalls)
 /* Not even a zombie: nobody has to wait for it, see kill_at_every_step(). */
 static bool is_gone(pid_t pid)
 {
-	for (long end = now_ms() + END_TIMEOUT_MS; now_ms() < end;) {
+	for (double end = now() + END_TIMEOUT_SEC; now() < end;) {
 		if (kill(pid, 0) && errno == ESRCH)
 			return true;
 		usleep(1000);
@@ -463,7 +452,7 @@ static void own_run(struct lab *lab, int nr, int victim)
 
 	/* Should the test fail */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* END_TIMEOUT_MS is less: what gives the run up is the kill */
+	/* END_TIMEOUT_SEC is less: what gives the run up is the kill */
 	fd = arm(lab, 3, nr, "step 2 USER_1\nstall 10000\n");
 	if (fd < 0)
 		_exit(KSFT_FAIL);

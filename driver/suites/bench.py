@@ -5,6 +5,7 @@ Instructions are counted by QEMU (-icount: the time stamp counter of the guest c
 boot a kernel, and are exact.  Time is that of UML, which runs the kernel's code as it is on the
 CPUs of this machine.  The three kernels are up side by side, and measure in turn: the machine is
 not for itself, and is faster and slower all the time.  What counts is the ratio within a round.
+Where the interval of confidence is too wide for a bar, the verdict is too noisy, not a failure.
 """
 import contextlib
 import json
@@ -56,6 +57,11 @@ class Bar:
         self.letter, self.kind, self.works, self.pages = letter, kind, works.split(), pages
         self.noise = noise
         self.low, self.high, self.of, self.to = low, high, of, to
+
+    def room(self):
+        """How far is it from no difference?  An interval of twice that says nothing."""
+        return min(abs(bound - 1) for bound in (self.low, self.high)
+                   if 0 < bound < float("inf"))
 
     def __str__(self):
         bounds = [f"at least {self.low:g}"] * (self.low > 0)
@@ -322,11 +328,15 @@ def judge(tally, counted, rounds):
             tally.check(keys, f"({bar.letter}) {work}: nothing was measured")
             for key in keys:
                 ratio, least, most = found[key]
+                what = f"({bar.letter}) {work} {size(key[1])}, {bar.kind}"
+                if most - least > 2 * bar.room():
+                    tally.leave_out(f"{what}: too noisy: {least:.3f} to {most:.3f}, which can't "
+                                    f"tell {bar}")
+                    continue
                 if not bar.noise:
                     least = most = ratio
                 tally.check(bar.low <= most and least <= bar.high,
-                            f"({bar.letter}) {work} {size(key[1])}, {bar.kind}: {ratio:.3f}, not "
-                            f"{bar}")
+                            f"{what}: {ratio:.3f}, not {bar}")
 
 
 PLOT = """

@@ -97,7 +97,24 @@ def recipients(context):
                         f"{want.get(mail)} ({shown(file)})")
             tally.check(re.search(r"\(maintainer:(?!LIBRARY CODE)", said), "get_maintainer.pl "
                         f"names no maintainer for {mail}")
+        cover_letters(tally, base, said_of)
         this.note = f"{len(mail_of)} mails"
+
+
+def cover_letters(tally, base, said_of):
+    """patches/cc sends a cover letter to all whom its mails go to."""
+    for series in mails.kept(base.release):
+        folder = mails.name(series, base.release)
+        cover = os.path.join(ROOT, "patches", folder, "0000-cover-letter.txt")
+        if os.path.exists(cover):
+            said = output(["sh", os.path.join(ROOT, "patches/cc"), cover], cwd=base.src)
+            theirs = "".join(each for mail, each in said_of.items() if mail.startswith(folder + "/"))
+            tally.check(said and addresses(said) == addresses(theirs), f"patches/cc of {folder}'s "
+                        "cover letter does not name those whom the mails go to")
+
+
+def addresses(said):
+    return set(re.findall(r"[\w.+-]+@[\w.-]+", said))
 
 
 def git_am(context, modes=((), ("-3",))):

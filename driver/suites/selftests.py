@@ -73,7 +73,7 @@ def one(context, test, kernel):
     """Run one test, or all, on a kernel, print what it said, and judge it."""
     rerun = " ".join(filter(None, ("./run selftest", test, kernel)))
     results, reasons = boot(context, image(context, kernel), initramfs(context), "selftest",
-                            "kunit.enable=0" + (f" guest.test={test}" if test else ""),
+                            f"kunit.enable=0 guest.test={test}" if test else "",
                             rerun=rerun, what=f"{kernel}, {test or 'selftests'}")
     print(read(logfile("selftest.tap")))
     context.tally.add(f"selftests on {kernel}", results, wanted(kernel, test), rerun, reasons)

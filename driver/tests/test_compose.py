@@ -274,7 +274,7 @@ class Mails(Case):
 
     def test_folders(self):
         """All that are kept are there, and nothing else; a mail for each patch."""
-        self.assertEqual(set(os.listdir(os.path.join(ROOT, "patches"))),
+        self.assertEqual(set(os.listdir(os.path.join(ROOT, "patches"))) - {"cc"},
                          {mails.name(series, release) for release in RELEASES
                           for series in mails.kept(release)})
         for release in RELEASES:

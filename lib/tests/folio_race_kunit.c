@@ -849,7 +849,7 @@ static const struct scenario scenarios[] = {
 	},
 	.bad = { { 'T', MM_SYNC_FOLIOS_PUT_FREE } },
 	.guard = GUARD('T', RELEASE_BEFORE_LRU, RELEASE_KEPT,
-		       "the recheck in __page_cache_release()"),
+		       "the look at the links in __page_cache_release()"),
 },
 };
 

@@ -129,6 +129,8 @@ def add_overlay(base, env, files):
 
 
 def add_maintainers(base, env, files):
+    if not maintainers.named(files):
+        return
     text = base.git("show", f":{maintainers.PATH}", env=env) + "\n"
     changed = maintainers.added(text, files)
     if changed != text:

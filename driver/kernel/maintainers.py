@@ -27,6 +27,11 @@ def covers(pattern, path):
     return path.startswith(pattern) if pattern.endswith("/") else fnmatch.fnmatchcase(path, pattern)
 
 
+def named(files):
+    """Does this project's MAINTAINERS name one of the files?"""
+    return any(covers(pattern, path) for _, pattern in wanted() for path in files)
+
+
 def added(text, files):
     """The kernel's MAINTAINERS, with the lines that name these files."""
     for section, pattern in wanted():

@@ -108,7 +108,8 @@ def cover_letters(tally, base, said_of):
         cover = os.path.join(ROOT, "patches", folder, "0000-cover-letter.txt")
         if os.path.exists(cover):
             said = output(["sh", os.path.join(ROOT, "patches/cc"), cover], cwd=base.src)
-            theirs = "".join(each for mail, each in said_of.items() if mail.startswith(folder + "/"))
+            theirs = "".join(each for mail, each in said_of.items()
+                             if mail.startswith(folder + "/"))
             tally.check(said and addresses(said) == addresses(theirs), f"patches/cc of {folder}'s "
                         "cover letter does not name those whom the mails go to")
 

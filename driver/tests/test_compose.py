@@ -62,7 +62,8 @@ class Import(Case):
         touched = {"1": "M\tmm/vmscan.c", "2": "M\tnet/ipv4/tcp.c",
                    "3": "M\ttools/testing/selftests/net/config\n"
                         "A\ttools/testing/selftests/net/x.c",
-                   "4": "A\tmm/sync_point.c", "5": "A\ttools/testing/selftests/mm/x.c"}
+                   "4": "A\tlib/tests/folio_links_kunit.c",
+                   "5": "A\ttools/testing/selftests/mm/x.c"}
         tree = Tree(mock.Mock(suffix="", ident="v7.3.4", newest=True))
         self.patch(tree, git=lambda verb, *args: "\n".join(touched) if verb == "rev-list"
                    else touched[args[-1]] if verb == "diff-tree" else f"subject {args[-1]}")

@@ -193,6 +193,8 @@ def plan():
              needs=("replay-uml", "replay-qemu"), unfit=no_uml),
         Step("schedules", "schedule files, and the files in debugfs, stock and patched", 1,
              on_both(schedule_files.on), images()),
+        Step("wrong-schedules", "what is said of an order that does not come true", 0.1,
+             schedule_files.wrong, images("mm+lab")),
         Step("sparse", "sparse and W=1 on the files of the series", 1, static.sparse, tree=True),
         Step("object-code", "without sync points, the object code is what it was", 1,
              static.object_code, tree=True),

@@ -250,6 +250,63 @@ MISTAKES = (
 )
 
 
+# Orders that a kernel does not follow: {permutation: (its lines, the verdict)}.
+SETUP = """title What is said of an order that does not come true
+files tmpfs
+folios small
+setup
+\tfile f 8
+\tmap m f
+\tread m 4
+\ttest f 4
+session one
+\tcut: truncate f 2
+session two
+\tcut: truncate f 1
+session look
+\tit: read m 4 = zero
+"""
+WRONG = {
+    "lock": (("one@FIND_GET_ENTRY_LOADED", "two@WAIT for invalidate_lock"),
+             "differs: line {1}: two waits for the i_rwsem, wanted: the invalidate_lock"),
+    "waits": (("one@FIND_GET_ENTRY_LOADED", "two"),
+              "error: line {1}, until END: two has to wait for the i_rwsem; one, which may hold "
+              "it, is at FIND_GET_ENTRY_LOADED; it passed no point at all"),
+    "states": (("one@FIND_GET_ENTRY_LOADED lru=0 cached=0", "one locked=1"),
+               "differs: line {0}: lru=1, wanted: 0, cached=1, wanted: 0; line {1}: locked=0, "
+               "wanted: 1"),
+    "result": (("look",), "differs: look.it gives data, wanted: zero"),
+    "optional": (("one@FIND_GET_ENTRY_STALE? lru=7", "two"), "as written"),
+    "never": (("one", "never one@FOLIOS_PUT_FREE"),
+              "differs: line {1}: one came to FOLIOS_PUT_FREE"),
+    "elsewhere": (("one@MADVISE_PTE_BEFORE_LRU",), "error: line {0}, until "
+                  "MADVISE_PTE_BEFORE_LRU: one ended, and did not come there; its last points: "),
+}
+
+
+def wrong(context):
+    """What is said of an order that does not come true, word for word."""
+    path, text, lines = os.path.join(context.base.dir, "wrong.sched"), SETUP, {}
+    for name, (order, _) in WRONG.items():
+        text += f"permutation {name}\n"
+        first = text.count("\n") + 1
+        lines[name] = range(first, first + len(order))
+        text += "".join(f"\t{line}\n" for line in order)
+    with open(path, "w") as out:
+        out.write(text)
+    check(checker(context), path)
+    initrd = qemu.initramfs(context.base, build.selftests(context.base, context.commit["all"]),
+                            more=[path], name="initramfs-wrong")
+    _, _, told = boot(context, initrd, "patched", f"guest.test={TEST} guest.args=wrong.sched", None,
+                      "schedules-wrong")
+    for name, (_, want) in WRONG.items():
+        story = told.get(f"wrong.{name}.tmpfs.small")
+        said = model.verdict(story) if story and story.runs else "nothing"
+        want = want.format(*lines[name])
+        context.tally.check(said.startswith(want), f"wrong.sched, {name}: '{said}', expected "
+                            f"'{want}'")
+
+
 def mistakes(context):
     """A mistake in a schedule file is named with file, line, and what was expected."""
     program = checker(context)

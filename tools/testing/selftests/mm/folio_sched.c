@@ -1323,13 +1323,22 @@ static __printf(2, 3) void add(char *text, const char *fmt, ...)
 	va_end(args);
 }
 
-/* The last points that a session has passed */
-static void add_points(char *text, int who)
+/* How many events there were when a session had to wait: then all go on */
+static int events_before_wait(int who)
+{
+	for (int i = nr_events - 1; i >= 0; i--)
+		if (events[i].actor == who && !strcmp(events[i].kind, "wait"))
+			return i;
+	return nr_events;
+}
+
+/* The last points that a session has passed, in the first @nr_seen events */
+static void add_points(char *text, int who, int nr_seen)
 {
 	const char *last[LAST_POINTS] = {};
 	int nr = 0;
 
-	for (int i = nr_events - 1; i >= 0 && nr < LAST_POINTS; i--)
+	for (int i = nr_seen - 1; i >= 0 && nr < LAST_POINTS; i--)
 		if (events[i].actor == who && strcmp(events[i].kind, "wait") &&
 		    strcmp(events[i].where, "END"))
 			last[nr++] = events[i].where;
@@ -1341,13 +1350,13 @@ static void add_points(char *text, int who)
 		add(text, "%s%s", last[nr], nr ? ", " : "");
 }
 
-/* Where the other sessions are: one of them holds the lock */
-static void add_others(char *text, int who)
+/* Where the other sessions were: one of them held the lock */
+static void add_others(char *text, int who, int nr_seen)
 {
 	for (int i = 0; i < run.nr_sessions; i++) {
 		const struct event *last = NULL;
 
-		for (int j = 0; j < nr_events; j++)
+		for (int j = 0; j < nr_seen; j++)
 			if (events[j].actor == i)
 				last = events + j;
 		if (i != who && (!last || strcmp(last->kind, "end")))
@@ -1361,7 +1370,7 @@ static void judge_error(void)
 {
 	static char text[MAX_WRONG];
 	FILE *file = fopen(MM_SYNC "state", "r");
-	int err = 0, step = 0, who = 0;
+	int err = 0, step = 0, who = 0, nr_seen = nr_events;
 	const struct turn *turn;
 	char line[128], lock[64] = "";
 
@@ -1378,13 +1387,14 @@ static void judge_error(void)
 	turn = step < run.nr_turns ? run.turns[step] : run.turns[run.nr_turns - 1];
 	add(text, "line %d, until %s: %s ", turn->line, turn->until, run.sessions[who]->name);
 	if (err == -EDEADLK) {
+		nr_seen = events_before_wait(who);
 		add(text, "has to wait for the %s", lock);
-		add_others(text, who);
+		add_others(text, who, nr_seen);
 	} else {
 		add(text, "%s", why(-err));
 	}
 	add(text, "; ");
-	add_points(text, who);
+	add_points(text, who, nr_seen);
 	verdict("error", "%s", text);
 }
 

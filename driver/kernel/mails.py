@@ -46,6 +46,8 @@ def composed(base, series):
     stable = f" {base.release}.y" * (not base.newest)
     cmd = ["format-patch", "--quiet", "--zero-commit", "--no-signature", "--no-thread",
            f"--subject-prefix={PREFIX[series]}{stable}"]       # numbered, if it is not just one
+    if not base.newest:         # nobody sends them: no diffstat
+        cmd.append("--no-stat")
     if text:
         base.git("config", f"branch.{branch}.description", text)
         cmd += ["--cover-letter", "--cover-from-description=subject"]

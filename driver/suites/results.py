@@ -102,12 +102,16 @@ def claims():
 
 
 def sets():
-    """All interleavings of each set of actors."""
+    """All interleavings of each set of actors; those that come to the same in one line."""
     _, found = expected.load_file("sets")
-    return markdown([["all interleavings of", *found["columns"]]] + [
-        [f"`{name}`", *(f"{said} (injected: {found['injected'][name]})"
-                        if name in found["injected"] and said != "no violation" else said
-                        for said in verdicts)] for name, verdicts in found["checks"].items()])
+    alike = {}
+    for name, verdicts in found["checks"].items():
+        cells = tuple(f"{said} (injected: {found['injected'][name]})"
+                      if name in found["injected"] and said != "no violation" else said
+                      for said in verdicts)
+        alike.setdefault(cells, []).append(f"`{name}`")
+    return markdown([["all interleavings of", *found["columns"]]]
+                    + [[", ".join(names), *cells] for cells, names in alike.items()])
 
 
 def tables():

@@ -546,6 +546,7 @@ FIXTURE_SETUP(tcp_copy_progress)
 
 FIXTURE_TEARDOWN(tcp_copy_progress)
 {
+	stream_report(&self->s);
 }
 
 /* The pages stay in the page cache. */
@@ -556,7 +557,6 @@ TEST_F(tcp_copy_progress, kept)
 	ASSERT_TRUE(stream_write_file(s, MAX_FILE_PAGES, 1));
 	ASSERT_TRUE(stream_sendfile(s, 0, MAX_FILE_PAGES * psize()));
 	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
 }
 
 TEST_F(tcp_copy_progress, truncated)
@@ -567,7 +567,6 @@ TEST_F(tcp_copy_progress, truncated)
 	ASSERT_TRUE(stream_sendfile(s, 0, MAX_FILE_PAGES * psize()));
 	ASSERT_TRUE(stream_truncate(s));
 	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
 }
 
 /* Truncated when a part of it was received already. */
@@ -580,7 +579,6 @@ TEST_F(tcp_copy_progress, truncated_midway)
 	ASSERT_TRUE(stream_receive_round(s));
 	ASSERT_TRUE(stream_truncate(s));
 	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
 }
 
 /* The receiver has read into a page. */
@@ -596,7 +594,6 @@ TEST_F(tcp_copy_progress, partly_read)
 		ASSERT_TRUE(stream_read(s, 100));
 		ASSERT_TRUE(stream_receive_all(s));
 	}
-	stream_report(s);
 }
 
 /* What is sent does not start or end where a page does. */
@@ -613,7 +610,6 @@ TEST_F(tcp_copy_progress, misaligned)
 			ASSERT_TRUE(stream_truncate(s));
 		ASSERT_TRUE(stream_receive_all(s));
 	}
-	stream_report(s);
 }
 
 /* Pages of the file and others mixed, some truncated, some not. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests for what the release of a folio finds out about its links, and
- * about a PG_lru that goes while it waits for lru_lock.
+ * KUnit tests for what the isolation and the release of a folio find out when
+ * the rules of its links, PG_lru and its count are broken.
  *
  * The rules are broken by hand, on folios in a memory cgroup of the test's own:
  * nobody else takes its lru_lock or walks its lists.  The cgroup is made in the
@@ -490,11 +490,49 @@ static void lru_goes_before_lock(struct kunit *test)
 	expect_leaked(test, &trio);
 }
 
+/* Isolated with no reference at all: it stays on its list */
+static void isolate_count_zero(struct kunit *test)
+{
+	struct folio *folio = folio_on_lru(test);
+	bool isolated = true;
+
+	rearm_warnings();
+	KUNIT_ASSERT_TRUE(test, folio_ref_freeze(folio, 1));
+	kunit_warning_suppress(test) {
+		isolated = folio_isolate_lru(folio);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	KUNIT_ASSERT_FALSE(test, isolated);
+	KUNIT_EXPECT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 0);
+	folio_ref_unfreeze(folio, 1);
+	expect_freed(test, folio, BY_PUT, "count back");
+}
+
+/* The last reference goes, yet the count is not zero: __folio_put() by hand */
+static void resurrected(struct kunit *test)
+{
+	struct folio *folio = folio_on_lru(test);
+
+	rearm_warnings();
+	kunit_warning_suppress(test) {
+		__folio_put(folio);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	/* If it was freed, leave it alone */
+	KUNIT_ASSERT_EQ(test, folio_ref_count(folio), 1);
+	KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
+	KUNIT_EXPECT_TRUE(test, folio_linked(folio));
+	expect_freed(test, folio, BY_PUT, "kept");
+}
+
 static struct kunit_case links_cases[] = {
 	KUNIT_CASE_PARAM(driver_list, paths_gen_params),
 	KUNIT_CASE_PARAM(lost_lru, paths_gen_params),
 	KUNIT_CASE_PARAM(lost_lru_alone, paths_gen_params),
 	KUNIT_CASE(lru_goes_before_lock),
+	KUNIT_CASE(isolate_count_zero),
+	KUNIT_CASE(resurrected),
 	{}
 };
 

@@ -4,9 +4,9 @@
  * releases a folio with its last reference.
  *
  * They are safe on a machine in use, as with KUNIT_ALL_TESTS: all that is
- * touched are folios of their own, and they run on the LRU that is enabled.  A
- * folio on an LRU list may be isolated by reclaim or compaction at any time, so
- * a case can fail while memory is short.
+ * touched are folios of their own, no rule is broken, and they run on the LRU
+ * that is enabled.  A folio on an LRU list may be isolated by reclaim at any
+ * time, so a case can fail while memory is short.
  */
 #include <kunit/test.h>
 #include <linux/file.h>
@@ -86,19 +86,6 @@ struct lru_state {
 	int refs;
 	int mapcount;
 };
-
-/*
- * A warning that comes once in a boot was provoked, as many times as @count
- * says.  It comes when the case is run for the first time.
- */
-static void expect_warned_once(struct kunit *test, int count, bool *before)
-{
-	if (*before)
-		KUNIT_EXPECT_LE(test, count, 1);
-	else
-		KUNIT_EXPECT_EQ(test, count, 1);
-	*before = true;
-}
 
 /* Do the neighbours of a folio point back at it?  They may be anything. */
 static bool folio_linked(const struct folio *folio)
@@ -625,35 +612,6 @@ static void longterm_pin_fails(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
 }
 
-static void isolate_count_zero(struct kunit *test)
-{
-	struct folio *folio = bare_folio(test, 0, false);
-	static bool warned_before;
-	struct lru_state was;
-	bool isolated = true;
-	int warnings = 0;
-
-	KUNIT_ASSERT_TRUE(test, folio_ref_freeze(folio, 1));
-	read_state(folio, &was);
-	kunit_warning_suppress(test) {
-		isolated = folio_isolate_lru(folio);
-		warnings = KUNIT_SUPPRESSED_WARNING_COUNT();
-	}
-	if (IS_ENABLED(CONFIG_DEBUG_VM))
-		expect_warned_once(test, warnings, &warned_before);
-	KUNIT_EXPECT_FALSE(test, isolated);
-	expect_state(test, folio, &was, "frozen");
-
-	if (isolated) {
-		/* Its last reference is the one that folio_putback_lru() drops */
-		putback(folio);
-		return;
-	}
-	folio_ref_unfreeze(folio, 1);
-	expect_isolated(test, folio);
-	folio_put(folio);
-}
-
 /* ---- the last reference ------------------------------------------------- */
 
 static void release(struct folio *folio, enum release_path path)
@@ -741,31 +699,6 @@ static void release_unevictable(struct kunit *test)
 	expect_freed(test, folio, param->kind, "unevictable");
 }
 
-/*
- * The last reference goes, yet the count is not zero: __folio_put() is called by
- * hand.  The folio must be left where it is.
- */
-static void release_resurrected(struct kunit *test)
-{
-	struct folio *folio = bare_folio(test, 0, false);
-	static bool warned_before;
-	struct lru_state was;
-	int warnings = 0;
-
-	read_state(folio, &was);
-	kunit_warning_suppress(test) {
-		__folio_put(folio);
-		warnings = KUNIT_SUPPRESSED_WARNING_COUNT();
-	}
-	expect_warned_once(test, warnings, &warned_before);
-	/* If it was freed, leave it alone */
-	KUNIT_ASSERT_EQ(test, folio_ref_count(folio), 1);
-	KUNIT_ASSERT_TRUE(test, folio_test_lru(folio));
-	expect_state(test, folio, &was, "kept");
-	expect_isolated(test, folio);
-	expect_freed(test, folio, BY_PUT, "kept");
-}
-
 /* ---- suites ------------------------------------------------------------- */
 
 static const struct lru_param kinds[] = {
@@ -810,7 +743,6 @@ static struct kunit_case isolate_cases[] = {
 	KUNIT_CASE(reclaim_keeps_poisoned_orphan),
 	KUNIT_CASE(is_orphan),
 	KUNIT_CASE_PARAM(longterm_pin_fails, pinned_gen_params),
-	KUNIT_CASE(isolate_count_zero),
 	{}
 };
 
@@ -827,7 +759,6 @@ static struct kunit_case release_cases[] = {
 	KUNIT_CASE_PARAM(release_never_added, paths_gen_params),
 	KUNIT_CASE_PARAM(release_isolated, paths_gen_params),
 	KUNIT_CASE_PARAM(release_unevictable, paths_gen_params),
-	KUNIT_CASE(release_resurrected),
 	{}
 };
 

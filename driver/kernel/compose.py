@@ -118,24 +118,20 @@ def add_blobs(base, env, entries):
 
 
 def add_overlay(base, env, files):
+    """Add files of the overlay, and the lines of MAINTAINERS that name them."""
     sources = [os.path.join(ROOT, path) for path in files]
     for path, source in zip(files, sources):
         if not os.path.isfile(source):
             raise Fail(f"{path} is named in series/ but is not in the overlay")
     blobs = base.git("hash-object", "-w", "--no-filters", "--stdin-paths",
                      stdin="".join(f"{source}\n" for source in sources)).split()
-    add_blobs(base, env, [("100755" if os.access(source, os.X_OK) else "100644", blob, path)
-                          for path, source, blob in zip(files, sources, blobs, strict=True)])
-
-
-def add_maintainers(base, env, files):
-    if not maintainers.named(files):
-        return
-    text = base.git("show", f":{maintainers.PATH}", env=env) + "\n"
-    changed = maintainers.added(text, files)
-    if changed != text:
-        blob = base.git("hash-object", "-w", "--stdin", stdin=changed)
-        add_blobs(base, env, [("100644", blob, maintainers.PATH)])
+    entries = [("100755" if os.access(source, os.X_OK) else "100644", blob, path)
+               for path, source, blob in zip(files, sources, blobs, strict=True)]
+    if lines := maintainers.wanted(files):
+        text = maintainers.added(base.git("show", f":{maintainers.PATH}", env=env) + "\n", lines)
+        entries.append(("100644", base.git("hash-object", "-w", "--stdin", stdin=text),
+                        maintainers.PATH))
+    add_blobs(base, env, entries)
 
 
 def commit(base, env, parent, message):
@@ -156,7 +152,6 @@ def compose(base, series, onto, mails=None):
         for patch in patches(series, base.release):
             if patch.files:
                 add_overlay(base, env, patch.files)
-                add_maintainers(base, env, patch.files)
             if patch.edits:
                 apply_edits(base, env, patch.edits, patch.where)
             onto = commit(base, env, onto, patch.message)

@@ -11,7 +11,7 @@ from driver.core.stage import Fail
 PATH = "MAINTAINERS"
 
 
-def wanted():
+def lines():
     """[(section, pattern)]."""
     found, section = [], None
     for line in read(os.path.join(ROOT, PATH)).splitlines():
@@ -27,17 +27,16 @@ def covers(pattern, path):
     return path.startswith(pattern) if pattern.endswith("/") else fnmatch.fnmatchcase(path, pattern)
 
 
-def named(files):
-    """Does this project's MAINTAINERS name one of the files?"""
-    return any(covers(pattern, path) for _, pattern in wanted() for path in files)
+def wanted(files):
+    """[(section, pattern, the files that it names)], of those that name any."""
+    found = ((section, pattern, [path for path in files if covers(pattern, path)])
+             for section, pattern in lines())
+    return [each for each in found if each[2]]
 
 
-def added(text, files):
-    """The kernel's MAINTAINERS, with the lines that name these files."""
-    for section, pattern in wanted():
-        named = [path for path in files if covers(pattern, path)]
-        if not named:
-            continue
+def added(text, wanted_lines):
+    """The kernel's MAINTAINERS, with what wanted() gave."""
+    for section, pattern, named in wanted_lines:
         for title in (section, section.partition(" - ")[0]):
             start = re.search(rf"^{re.escape(title)}\n", text, re.M)
             if start:
@@ -45,13 +44,13 @@ def added(text, files):
         else:
             raise Fail(f"{PATH}: the kernel has no section '{section}'")
         end = text.find("\n\n", start.end())
-        lines = text[start.end():end].splitlines()
-        there = [line[3:] for line in lines if line.startswith("F:\t")]
+        entry = text[start.end():end].splitlines()
+        there = [line[3:] for line in entry if line.startswith("F:\t")]
         if all(any(covers(each, path) for each in there) for path in named):
             continue
-        after = [number for number, line in enumerate(lines)
+        after = [number for number, line in enumerate(entry)
                  if line.startswith("F:\t") and line[3:] < pattern]
-        first = next(number for number, line in enumerate(lines) if line.startswith("F:\t"))
-        lines.insert(after[-1] + 1 if after else first, f"F:\t{pattern}")
-        text = text[:start.end()] + "\n".join(lines) + text[end:]
+        first = next(number for number, line in enumerate(entry) if line.startswith("F:\t"))
+        entry.insert(after[-1] + 1 if after else first, f"F:\t{pattern}")
+        text = text[:start.end()] + "\n".join(entry) + text[end:]
     return text

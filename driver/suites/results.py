@@ -62,8 +62,7 @@ def of_guards(context):
     for guard in known.values():
         guards.explored_guard(context, guard, known)
     rows = context.shared[guards.ROWS]
-    return {"": {f"{guard.removes} (`{name}`)": guards.shown_by(guard, rows)
-                 for name, guard in known.items()}}
+    return {"": {name: guards.shown_by(guard, rows) for name, guard in known.items()}}
 
 
 PARTS = {"selftests": of_selftests, "guards": of_guards}
@@ -87,6 +86,10 @@ def table(which, kept):
     rows = {name: [cells.get(name, "did not run") for cells in seen.values()] for name in names}
     if which == "selftests":
         rows = {name: cells for name, cells in rows.items() if len(set(cells)) > 1}
+    else:
+        words = {name: f"{guard.removes} (`{name}`)"
+                 for name, guard in guards.explored_ones().items()}
+        rows = {words.get(name, name): cells for name, cells in rows.items()}
     return markdown([[HEADS[which], *seen]] + [[name, *cells] for name, cells in rows.items()]) \
         if seen else ""
 

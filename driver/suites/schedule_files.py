@@ -297,6 +297,7 @@ def wrong(context):
     check(checker(context), path)
     initrd = qemu.initramfs(context.base, build.selftests(context.base, context.commit["all"]),
                             more=[path], name="initramfs-wrong")
+    os.unlink(path)
     _, _, told = boot(context, initrd, "patched", f"guest.test={TEST} guest.args=wrong.sched", None,
                       "schedules-wrong")
     for name, (_, want) in WRONG.items():

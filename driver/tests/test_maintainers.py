@@ -9,9 +9,9 @@ KERNEL = "Maintainers\n\nONE\nM:\tA\nF:\tlib/a.c\nF:\tmm/\n\nONE - PART\nF:\tlib
 
 
 class Maintainers(Case):
-    def added(self, wanted, *files):
-        self.patch(maintainers, wanted=lambda: wanted)
-        return maintainers.added(KERNEL, files)
+    def added(self, lines, *files):
+        self.patch(maintainers, lines=lambda: lines)
+        return maintainers.added(KERNEL, maintainers.wanted(files))
 
     def test_sorted_into_its_section(self):
         for pattern, before, after in (("lib/b.c", "lib/a.c\n", "F:\tmm/"),
@@ -32,5 +32,5 @@ class Maintainers(Case):
             self.added([("THREE", "lib/b.c")], "lib/b.c")
 
     def test_those_of_this_project(self):
-        sections = {section for section, _ in maintainers.wanted()}
+        sections = {section for section, _ in maintainers.lines()}
         self.assertEqual(sections, {"MEMORY MANAGEMENT - CORE", "MEMORY MANAGEMENT - RECLAIM"})

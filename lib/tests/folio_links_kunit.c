@@ -229,26 +229,17 @@ static struct folio *folio_on_lru(struct kunit *test)
 	return folio;
 }
 
-/* By batch, it is one of three: the others are freed */
-static void release(struct kunit *test, struct folio *folio,
-		    enum release_path path)
+static void release(struct folio *folio, enum release_path path)
 {
-	struct folio *other[2] = {};
 	struct folio_batch fbatch;
 
 	if (path == BY_PUT) {
 		folio_put(folio);
 		return;
 	}
-	other[0] = folio_on_lru(test);
-	other[1] = folio_on_lru(test);
 	folio_batch_init(&fbatch);
-	folio_batch_add(&fbatch, other[0]);
 	folio_batch_add(&fbatch, folio);
-	folio_batch_add(&fbatch, other[1]);
 	folios_put(&fbatch);
-	KUNIT_EXPECT_TRUE(test, folio_was_freed(other[0]));
-	KUNIT_EXPECT_TRUE(test, folio_was_freed(other[1]));
 }
 
 /* Release @folio: it must be freed, and there is nothing to report */
@@ -259,7 +250,7 @@ static void expect_freed(struct kunit *test, struct folio *folio,
 
 	rearm_warnings();
 	kunit_warning_suppress(test) {
-		release(test, folio, path);
+		release(folio, path);
 		freed = folio_was_freed(folio);
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 0);
 	}
@@ -395,7 +386,7 @@ static void expect_reported(struct kunit *test, struct lru_trio *trio,
 	folio_clear_lru(trio->victim);
 	rearm_warnings();
 	kunit_warning_suppress(test) {
-		release(test, trio->victim, path);
+		release(trio->victim, path);
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
 	}
 	expect_leaked(test, trio);
@@ -419,6 +410,36 @@ static void lost_lru_alone(struct kunit *test)
 
 	make_alone(test, &trio);
 	expect_reported(test, &trio, param->path);
+}
+
+/* The same for one of many: the others of the batch are freed */
+static void lost_lru_among(struct kunit *test)
+{
+	struct folio_batch fbatch;
+	struct folio *folio[2];
+	struct lru_trio trio;
+	bool freed[2];
+
+	make_trio(test, &trio);
+	folio[0] = folio_on_lru(test);
+	folio[1] = folio_on_lru(test);
+
+	folio_clear_lru(trio.victim);
+	folio_batch_init(&fbatch);
+	folio_batch_add(&fbatch, folio[0]);
+	folio_batch_add(&fbatch, trio.victim);
+	folio_batch_add(&fbatch, folio[1]);
+	rearm_warnings();
+	kunit_warning_suppress(test) {
+		folios_put(&fbatch);
+		freed[0] = folio_was_freed(folio[0]);
+		freed[1] = folio_was_freed(folio[1]);
+		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 1);
+	}
+	KUNIT_EXPECT_TRUE(test, freed[0]);
+	KUNIT_EXPECT_TRUE(test, freed[1]);
+	KUNIT_EXPECT_EQ(test, folio_batch_count(&fbatch), 0);
+	expect_leaked(test, &trio);
 }
 
 /*
@@ -530,6 +551,7 @@ static struct kunit_case links_cases[] = {
 	KUNIT_CASE_PARAM(driver_list, paths_gen_params),
 	KUNIT_CASE_PARAM(lost_lru, paths_gen_params),
 	KUNIT_CASE_PARAM(lost_lru_alone, paths_gen_params),
+	KUNIT_CASE(lost_lru_among),
 	KUNIT_CASE(lru_goes_before_lock),
 	KUNIT_CASE(isolate_count_zero),
 	KUNIT_CASE(resurrected),

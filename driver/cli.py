@@ -94,7 +94,7 @@ def alone():
 def work(args, words):
     """Run a command that needs a kernel; return its exit status."""
     rerun = shlex.join(["./run", *words])
-    context = open_context(rerun)
+    context = open_context(rerun, getattr(args.module, "others", lambda args: ())(args))
     try:
         args.module.run(context, args)
     except KeyboardInterrupt:

@@ -250,6 +250,12 @@ def known(args):
     return plan() + (of_all() if args.all or args.list or args.steps else [])
 
 
+def others(args):
+    """The bases that steps want in addition."""
+    wanted = {step.name for step in steps.chosen(known(args), args.steps)}
+    return source.RELEASES[1:] if "older" in wanted else ()
+
+
 def at_once(args):
     if args.all and args.steps:
         raise Fail("--all goes without steps: ./run test --all")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What travels together: a base, the kernels on top of it, and the tally of a run."""
 
+import contextlib
 import dataclasses
-import functools
 import threading
 from dataclasses import dataclass, field
 
+from driver.core.process import Over
 from driver.core.stage import Fail, say, stage
 from driver.core.tally import Tally, environment
 from driver.kernel import compose, mails, source
@@ -85,16 +86,30 @@ def settle(context):
     return context
 
 
-def open_context(rerun):
-    """The base that the environment asks for, and a tally."""
-    context = settle(Context(source.get(), Tally(rerun, environment())))
+def open_context(rerun, others=()):
+    """The base that the environment asks for, and a tally.
+
+    others: releases of which bases are wanted later, and which one CPU can unpack by then.
+    """
+    def unpack(release):
+        with contextlib.suppress(Exception, Over):      # who wants it will be told
+            further(release)
+
+    def meanwhile():
+        for release in others:
+            threading.Thread(target=unpack, args=(release,), daemon=True).start()
+    context = settle(Context(source.get(meanwhile), Tally(rerun, environment())))
     say(f"base: Linux {context.base.version} ({context.base.origin})")
     return context
 
 
-@functools.cache
+said, saying = {}, threading.Lock()
+
+
 def further(release):
     """One more base, said."""
-    base = source.from_debian((release,))
-    say(f"base: Linux {base.version} ({base.origin})")
-    return base
+    with saying:
+        if release not in said:
+            base = said[release] = source.from_debian((release,))
+            say(f"base: Linux {base.version} ({base.origin})")
+        return said[release]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 
 from driver.core.paths import OUT, shown
 from driver.core.process import output, run
@@ -14,6 +15,9 @@ from driver.core.stage import Fail, stage
 SUITES = {"Debian": ["bookworm-backports", "trixie", "trixie-updates", "trixie-backports",
                      "forky", "sid"],
           "Debian-Security": ["bookworm-security", "trixie-security"]}
+
+
+asking = threading.RLock()      # who asks apt holds this: its lists may be fetched anew
 
 
 class NotShipped(Fail):
@@ -108,13 +112,13 @@ def newest_package(apt, status, update_log, releases):
 def fetch_source(apt, release, version, folder):
     """Fetch and unpack a package of the kernel source into a folder; return the tree."""
     package = f"linux-source-{release}"
-    with stage("fetch the kernel source"):
+    with asking, stage(f"fetch Linux {release}"):
         run(["apt-get", "download", f"{package}={version}"], f"fetch-{release}.log", cwd=folder,
             env=apt)
-    with stage("unpack it"):
-        deb = os.path.join(folder, os.listdir(folder)[0])
-        run(["dpkg-deb", "--extract", deb, folder], "unpack.log")
-        run(["tar", "-xf", f"{folder}/usr/src/{package}.tar.xz", "-C", folder], "unpack.log")
+    with stage(f"unpack Linux {release}"):
+        deb, log = os.path.join(folder, os.listdir(folder)[0]), f"unpack-{release}.log"
+        run(["dpkg-deb", "--extract", deb, folder], log)
+        run(["tar", "-xf", f"{folder}/usr/src/{package}.tar.xz", "-C", folder], log)
     return os.path.join(folder, package)
 
 
@@ -128,7 +132,7 @@ def newer_tool(package, command=None, libraries=("libc6",), options=""):
     wrapper = os.path.join(folder, "bin", command)
     if os.path.exists(wrapper):
         return wrapper
-    with stage(f"fetch a newer {command}") as this:
+    with asking, stage(f"fetch a newer {command}") as this:
         apt = environment()
         _, log = update(apt)
         if not versions(apt, package):

@@ -41,6 +41,7 @@ GIT_ENV = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull,
 
 
 worktrees = threading.Lock()
+unpacking = {release: threading.RLock() for release in RELEASES}
 
 
 @dataclass
@@ -302,13 +303,17 @@ def remember(base, releases):
     paths.write(memory(releases), json.dumps(asdict(base)))
 
 
-def from_debian(releases):
-    """The first of releases that can be had, as Debian has it; or one that is newer."""
+def from_debian(releases, meanwhile=lambda: None):
+    """The first of releases that can be had, as Debian has it; or one that is newer.
+
+    meanwhile: is called when it is known which, and is yet to be unpacked.
+    """
     base = remembered(releases[:1]) or remembered(releases)
     if base:
+        meanwhile()
         return base
     check_disk()
-    with stage("find the newest Linux " + " or ".join(releases)) as this:
+    with debian.asking, stage("find the newest Linux " + " or ".join(releases)) as this:
         apt = debian.environment()
         status, log = debian.update(apt)
         release, version, suite = debian.newest_package(apt, status, log, releases)
@@ -317,8 +322,10 @@ def from_debian(releases):
         say(f"no Debian suite ships linux-source-{releases[0]} any more: the base is {release}"
             + ("" if release in RELEASES else
                f", with the mails of {nearest(release)} by git am -3"))
-    base = remembered((release,)) or unpacked(apt, release, version, suite)
-    remember(base, (release,))
+    meanwhile()
+    with unpacking.setdefault(release, threading.RLock()):
+        base = remembered((release,)) or unpacked(apt, release, version, suite)
+        remember(base, (release,))
     if debian.all_reached(status, log):     # else the next run looks again
         remember(base, releases)
     return base
@@ -328,7 +335,7 @@ def unpacked(apt, release, version, suite):
     """Fetch a package of the kernel source, and make it a base."""
     folder = scratch(release)
     tree = debian.fetch_source(apt, release, version, folder)
-    with stage("make it a git repository"):
+    with stage(f"make Linux {release} a git repository"):
         linux = makefile_version(paths.read(os.path.join(tree, "Makefile")), shown(tree))
         base = Base(f"v{linux}", linux, f"Debian {version}, {suite}",
                     release if release in RELEASES else nearest(release))
@@ -345,7 +352,7 @@ def unpacked(apt, release, version, suite):
     return base
 
 
-def get():
-    """The base that the environment asks for."""
+def get(meanwhile=lambda: None):
+    """The base that the environment asks for; meanwhile: see from_debian()."""
     kdir = os.environ.get("KDIR")
-    return from_kdir(kdir) if kdir else from_debian(wanted())
+    return from_kdir(kdir) if kdir else from_debian(wanted(), meanwhile)

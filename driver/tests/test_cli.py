@@ -190,7 +190,7 @@ class Work(Case):
         base = counted().base
         self.patch(module, run=work)
         self.patch(cli, "signal", alone=contextlib.nullcontext)
-        self.patch(contexts.source, get=lambda: base)
+        self.patch(contexts.source, get=lambda meanwhile: base)
         self.settings(**settings)
         return cli.main(list(words))
 

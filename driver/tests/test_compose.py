@@ -2,6 +2,7 @@
 """A series is composed, if it is asked for, and the mails are what it composes to."""
 
 import os
+import threading
 from types import SimpleNamespace
 from unittest import mock
 
@@ -204,9 +205,22 @@ class Contexts(Case):
 
     def test_opened(self):
         base = counted().base
-        self.patch(contexts.source, get=lambda: base)
+        fetched, called = [], threading.Event()
+
+        def from_debian(releases):
+            fetched.append(releases)
+            called.set()
+            raise Fail("no network")
+
+        def get(meanwhile):
+            meanwhile()
+            return base
+        self.patch(contexts.source, get=get, from_debian=from_debian)
         self.settings(BASE="7.3")
-        context = contexts.open_context("./run kunit")
+        context = contexts.open_context("./run kunit", ["6.12"])
+        self.assertTrue(called.wait(10))
+        self.assertEqual(fetched[:1], [("6.12",)])          # that it failed is said to who wants it
+        self.assertFail("no network", contexts.further, "6.12")
         self.assertIs(context.base, base)
         self.assertEqual((context.tally.rerun, context.tally.before), ("./run kunit", "BASE=7.3 "))
         self.assertIn("base: Linux 7.3.4 (", self.printed())

@@ -33,7 +33,7 @@ class Out(Case):
 class Versions(Case):
     def test_asked_for(self):
         """By the environment."""
-        self.patch(source, from_debian=lambda releases: releases, from_kdir=lambda kdir: kdir)
+        self.patch(source, from_debian=lambda releases, _: releases, from_kdir=lambda kdir: kdir)
         for settings, want in (({}, RELEASES), ({"BASE": ""}, RELEASES),
                                ({"BASE": "6.12"}, ("6.12",)),
                                ({"KDIR": "/k", "BASE": "6.12"}, "/k")):

@@ -14,8 +14,7 @@
  * more, hence no rmap. Reclaim, migration and memory failure can't unmap it.
  *
  *  - tcp_zerocopy_truncated: no such page is mapped. This reads PFNs from
- *    /proc/self/pagemap, /proc/kpageflags and /proc/kpagecount, and needs
- *    CAP_SYS_ADMIN.
+ *    /proc/self/pagemap and /proc/kpageflags, and needs CAP_SYS_ADMIN.
  *  - tcp_copy_progress: the receiver gets all bytes, whichever way TCP chooses
  *    to hand them over.
  *  - tcp_zerocopy_still_maps: pages that nobody else owns are mapped.
@@ -53,8 +52,6 @@
 #define MAX_PAGE_SIZE		(16 * 1024)	/* so that a few fit into it */
 #define IO_TIMEOUT_SEC		5	/* no call may block for longer */
 #define MAX_ROUNDS		4096	/* of receiving */
-
-#define HIGH_ORDER_ALLOC_DISABLE "/proc/sys/net/core/high_order_alloc_disable"
 
 #define BIT(nr)			(1ULL << (nr))
 /* An entry of /proc/self/pagemap */
@@ -359,7 +356,6 @@ static bool stream_truncate(struct stream *s)
 struct pages {
 	int pagemap_fd;
 	int kpageflags_fd;
-	int kpagecount_fd;
 	uint64_t pfns[TRUNCATED_PAGES];
 };
 
@@ -387,11 +383,6 @@ static uint64_t page_flags(const struct pages *p, uint64_t pfn)
 	return read_entry(p->kpageflags_fd, pfn);
 }
 
-static uint64_t page_mapcount(const struct pages *p, uint64_t pfn)
-{
-	return read_entry(p->kpagecount_fd, pfn);
-}
-
 /* Return: does the PTE for this address map a page that was the file's? */
 static bool maps_page_of_file(const struct pages *p, const void *addr)
 {
@@ -402,9 +393,8 @@ static bool maps_page_of_file(const struct pages *p, const void *addr)
 	for (int i = 0; i < TRUNCATED_PAGES; i++) {
 		if (pfn != p->pfns[i])
 			continue;
-		ksft_print_msg("pfn %#llx is mapped %llu times, flags %#llx\n",
+		ksft_print_msg("pfn %#llx is mapped, flags %#llx\n",
 			       (unsigned long long)pfn,
-			       (unsigned long long)page_mapcount(p, pfn),
 			       (unsigned long long)flags);
 		return true;
 	}
@@ -432,9 +422,8 @@ FIXTURE_SETUP(tcp_zerocopy_truncated)
 
 	p->pagemap_fd = open("/proc/self/pagemap", O_RDONLY);
 	p->kpageflags_fd = open("/proc/kpageflags", O_RDONLY);
-	p->kpagecount_fd = open("/proc/kpagecount", O_RDONLY);
-	if (p->kpageflags_fd < 0 || p->kpagecount_fd < 0)
-		SKIP(return, "can't open /proc/kpageflags and /proc/kpagecount (not root?)");
+	if (p->kpageflags_fd < 0)
+		SKIP(return, "can't open /proc/kpageflags (not root?)");
 
 	/* PG_lru is set late, from a batch of the CPU. Know which one. */
 	CPU_ZERO(&cpus);
@@ -486,8 +475,8 @@ TEST_F(tcp_zerocopy_truncated, not_mapped)
 	drain_lru(self->scratch);
 	for (int i = 0; i < TRUNCATED_PAGES; i++) {
 		/* On the LRU and not freed: the skbs have the page itself. */
-		if (!(page_flags(p, p->pfns[i]) & BIT(KPF_LRU)) ||
-		    page_mapcount(p, p->pfns[i]))
+		flags = page_flags(p, p->pfns[i]);
+		if (!(flags & BIT(KPF_LRU)) || (flags & BIT(KPF_MMAP)))
 			SKIP(return, "a page does not outlive the truncation: copied?");
 	}
 
@@ -635,95 +624,32 @@ TEST_F(tcp_copy_progress, several_sends)
 	ASSERT_TRUE(stream_write_file(s, 1, 4));
 	ASSERT_TRUE(stream_sendfile(s, 0, psize()));
 	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
 	free(buf);
 }
 
 /*
  * Pages that are nobody else's are mapped: zerocopy receive does what it is
- * there for. By loopback only few are both that and single pages, as a network
- * card delivers them:
- *
- *  - send() fills high-order pages, unless a sysctl says that there are none;
- *  - MSG_ZEROCOPY sends our own pages, but loopback copies them for a receiver
- *    that is not in the driver (skb_orphan_frags_rx()), into single pages.
+ * there for. MSG_ZEROCOPY sends pages of the sender, which loopback copies into
+ * single pages for a receiver that is no driver (skb_orphan_frags_rx()).
  */
 FIXTURE(tcp_zerocopy_still_maps)
 {
 	struct stream s;
-	char sysctl[16];	/* to be restored */
 };
-
-FIXTURE_VARIANT(tcp_zerocopy_still_maps)
-{
-	int flags;
-};
-
-FIXTURE_VARIANT_ADD(tcp_zerocopy_still_maps, send)
-{
-	.flags = 0,
-};
-
-FIXTURE_VARIANT_ADD(tcp_zerocopy_still_maps, msg_zerocopy)
-{
-	.flags = MSG_ZEROCOPY,
-};
-
-/* Return: 0 or an errno. */
-static int write_sysctl(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY);
-	int ret = 0;
-
-	if (fd < 0)
-		return errno;
-	if (write(fd, value, strlen(value)) < 0)
-		ret = errno;
-	close(fd);
-	return ret;
-}
-
-static bool read_sysctl(const char *path, char *value, size_t size)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t len;
-
-	if (fd < 0)
-		return false;
-	len = read(fd, value, size - 1);
-	close(fd);
-	if (len <= 0)
-		return false;
-	value[len] = '\0';
-	return true;
-}
 
 FIXTURE_SETUP(tcp_zerocopy_still_maps)
 {
-	int err, one = 1;
+	int one = 1;
 
 	if (!stream_open(&self->s))
 		SKIP(return, "%s", self->s.err);
-	if (variant->flags == MSG_ZEROCOPY) {
-		if (setsockopt(self->s.tx, SOL_SOCKET, SO_ZEROCOPY, &one,
-			       sizeof(one)))
-			SKIP(return, "SO_ZEROCOPY: %s", strerror(errno));
-		return;
-	}
-
-	if (!read_sysctl(HIGH_ORDER_ALLOC_DISABLE, self->sysctl,
-			 sizeof(self->sysctl)))
-		SKIP(return, "no " HIGH_ORDER_ALLOC_DISABLE);
-	err = write_sysctl(HIGH_ORDER_ALLOC_DISABLE, "1");
-	if (err)
-		SKIP(return, HIGH_ORDER_ALLOC_DISABLE ": %s", strerror(err));
+	if (setsockopt(self->s.tx, SOL_SOCKET, SO_ZEROCOPY, &one, sizeof(one)))
+		SKIP(return, "SO_ZEROCOPY: %s", strerror(errno));
 }
 
-/* In the parent, whatever becomes of the test. */
-FIXTURE_TEARDOWN_PARENT(tcp_zerocopy_still_maps)
+FIXTURE_TEARDOWN(tcp_zerocopy_still_maps)
 {
-	if (self->sysctl[0])
-		write_sysctl(HIGH_ORDER_ALLOC_DISABLE, self->sysctl);
+	stream_report(&self->s);
 }
 
 TEST_F(tcp_zerocopy_still_maps, private_pages)
@@ -741,10 +667,9 @@ TEST_F(tcp_zerocopy_still_maps, private_pages)
 	ASSERT_NE(buf, MAP_FAILED);
 	for (size_t i = 0; i < len; i++)
 		buf[i] = i ^ (i / psize() + 1) * 41;
-	ASSERT_TRUE(stream_send(s, buf, len, variant->flags));
+	ASSERT_TRUE(stream_send(s, buf, len, MSG_ZEROCOPY));
 	ASSERT_TRUE(stream_wait_queued(s));
 	ASSERT_TRUE(stream_receive_all(s));
-	stream_report(s);
 	EXPECT_GT(s->mapped, 0)
 		TH_LOG("zerocopy receive maps nothing any more");
 	munmap(buf, len);

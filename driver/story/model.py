@@ -208,12 +208,39 @@ def unlike(claimed, seen):
     return {key for key in claimed or () if seen and claimed[key] != seen[key]}
 
 
+def claimed_text(step, scenario):
+    """What a claim says of a step, less the actor: a picture has that already."""
+    return step.text.removeprefix(f"{scenario.actors[step.actor].name}: ")
+
+
+def step_of(scenario, place):
+    """The step that an event is of, or None: the one that the actor's next labelled event ends."""
+    lane = scenario.events[place].actor
+    label = next((event.label for event in scenario.events[place:]
+                  if event.actor == lane and event.label != "-"), None)
+    return next((step for step in scenario.steps if step.label == label), None)
+
+
+def falls_short(scenario, event):
+    """Does the actor end, in a step, without having come to the point that is claimed?"""
+    step = next((step for step in scenario.steps if step.label == event.label), None)
+    return bool(step) and event.kind == "end" and step.until not in ("END", "wait")
+
+
 def turn(scenario):
-    """The number of the event where it turns, or None: the claimed point, or the last event."""
-    if scenario.outcome == "reproduced":
-        actor, _, point = scenario.reason.partition(" came to ")
-        for number, event in enumerate(scenario.events):
-            if (scenario.actors[event.actor].name, event.where) == (actor, point):
+    """The number of the event where it turns, or None.
+
+    Where the claimed point is come to, a guard refuses or a lock is waited for; else the end.
+    """
+    actor, _, point = scenario.reason.partition(" came to ")
+    for number, event in enumerate(scenario.events):
+        name = scenario.actors[event.actor].name
+        match scenario.outcome:
+            case "reproduced" if (name, event.where) == (actor, point):
+                return number
+            case "refuted" if falls_short(scenario, event):
+                return number
+            case "blocked" if event.kind == "wait" and scenario.reason.startswith(event.where):
                 return number
     if scenario.events and scenario.outcome in ("reproduced", "violated", "error"):
         return len(scenario.events) - 1

@@ -6,19 +6,25 @@ from urllib.parse import quote
 from driver.story.model import (
     CRASH,
     FLAGS,
+    KINDS,
     actor_names,
+    claimed_text,
     first_difference,
     freed_while_linked,
     merge,
     runs,
     scenario_ids,
+    step_of,
     timeline,
     title,
+    turn,
     unlike,
     words,
 )
+from driver.story.svg import STYLE as SVG_STYLE
 from driver.story.svg import esc, svg_key, svg_timeline
 
+OPEN_AT_MOST = 3        # scenarios of which the timelines are seen at once
 # The page.  It must read the same on paper and in grey: shapes and words say all that a
 # shade says.
 
@@ -52,7 +58,8 @@ dd { margin: 0 }
 .skipped, .absent { border-style: dotted; border-color: #6a6a6a; color: #4a4a4a }
 .label { display: inline-block; min-width: 1.1em; text-align: center; font-weight: bold;
          border: 1.2px solid #1a1a1a; border-radius: 1em; padding: 0 .35em }
-.state { white-space: nowrap; line-height: 1.65 }
+td.state { white-space: nowrap }
+.state { line-height: 1.65 }
 .state span { margin-right: .45em }
 .state .on { border: 1.2px solid #1a1a1a; border-radius: 2px; padding: 0 .3em }
 .state .off { color: #5c5c5c }
@@ -61,30 +68,30 @@ dd { margin: 0 }
 .tag { font-size: 11px; font-style: italic }
 .unexpected { background: #1a1a1a; color: #fff; font-style: normal; padding: 0 .4em }
 .note { font-size: 13px; color: #333; margin: .3em 0 }
-figure { margin: .4em 0 0; break-inside: avoid }
+.turn { margin: .6em 0; padding: .1em 0 .1em .8em; border-left: 4px solid #1a1a1a }
+details { margin: .5em 0 }
+summary { cursor: pointer; font-weight: bold; font-size: 14px }
+nav .reason { font-size: 11.5px; color: #333; padding-left: .3em }
+.wide { overflow-x: auto }
+figure { margin: .4em 0 0; break-inside: avoid; overflow-x: auto }
 svg { display: block; max-width: 100%; height: auto }
-svg text { font: 11px "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; fill: #1a1a1a }
-svg .mono { font: 10.5px "DejaVu Sans Mono", Menlo, Consolas, monospace }
-svg .bold { font-weight: bold }
-svg .small { font-size: 10px; fill: #444 }
-svg .claim { font-size: 10px; font-style: italic; fill: #333 }
-svg .inverse { fill: #fff; font-weight: bold; font-size: 10px }
-svg .ink { fill: #1a1a1a }
-svg .paper { fill: #fff; stroke: #1a1a1a; stroke-width: 1.4 }
-svg .band { fill: #ececec }
-svg .changed { fill: #fff; stroke: #1a1a1a; stroke-width: 1.2 }
-svg .run { stroke: #1a1a1a; stroke-width: 6; stroke-linecap: butt }
-svg .held { stroke: #1a1a1a; stroke-width: 1.4; stroke-dasharray: 4 3 }
-svg .idle { stroke: #8a8a8a; stroke-width: 1; stroke-dasharray: 1 4 }
-svg .wait { stroke: #1a1a1a; stroke-width: 1.5; fill: none }
-svg .hand { stroke: #1a1a1a; stroke-width: 1 }
-svg .leader { stroke: #9a9a9a; stroke-width: .8; stroke-dasharray: 1 3 }
-svg .rule { stroke: #1a1a1a; stroke-width: 1 }
-svg .crash { fill: #fff; font-weight: bold; font-size: 12px }
-svg .fork { stroke: #1a1a1a; stroke-width: 1.2; stroke-dasharray: 9 3 2 3 }
+""" + SVG_STYLE + """\
+@media screen and (max-width: 760px) {
+  body { margin: 1em auto; padding: 0 .8em }
+  figure svg { max-width: none; width: 800px }
+  .wide table { min-width: 700px }
+  nav table, nav tbody, nav tr, nav th, nav td { display: block; border: 0 }
+  nav thead { display: none }
+  nav tr { border-bottom: 1px solid #c4c4c4; padding: .4em 0 }
+  nav th, nav td { padding: .1em 0 }
+  nav td[data-on]::before { content: attr(data-on) ": "; font-weight: bold }
+  .verdict { white-space: normal }
+}
 @media print {
+  details::details-content { content-visibility: visible; block-size: auto }
+  summary { list-style: none }
   body { margin: 0; padding: 0; max-width: none; font-size: 12px }
-  table, code, dl, .verdict, .tag { font-size: 9.5px }
+  table, code, dl, .verdict, .tag, .note, nav .reason { font-size: 9.5px }
   th, td { padding: .25em .6em .25em 0 }
   h3 { margin-top: 1.2em }
   section { margin: 2em 0 0 }
@@ -92,6 +99,19 @@ svg .fork { stroke: #1a1a1a; stroke-width: 1.2; stroke-dasharray: 9 3 2 3 }
   svg { max-height: 255mm }
 }
 """
+
+
+def folded(what, inside, opened=False):
+    """What is not to be seen at first; on paper it is."""
+    tag = '<details open="">' if opened else "<details>"
+    return f"{tag}<summary>{what}</summary>{inside}</details>"
+
+
+def brief(scenario):
+    """The guard, or what else a verdict names."""
+    return "" if scenario is None or scenario.outcome == "blocked" else scenario.reason
+
+
 def badge(scenario):
     kind = scenario.outcome if scenario else "absent"
     return f'<span class="verdict {kind}">{esc(words(scenario))}</span>'
@@ -115,14 +135,16 @@ def state_cell(state, differing=frozenset()):
 def page_steps(columns):
     """The step table of one scenario; columns: {name: Scenario}."""
     names = actor_names(columns)
-    out = ["<table><thead><tr><th>step</th><th>what the claim says happens</th><th>claimed</th>",
+    out = ['<div class="wide"><table><thead><tr><th>step</th>'
+           "<th>what the claim says happens</th><th>claimed</th>",
            *(f"<th>{esc(column)}</th>" for column in columns), "</tr></thead><tbody>"]
     for steps in merge(columns):
         step = next(iter(steps.values()))
         until = {"END": "to its end", "wait": "until it waits for a lock"}.get(
             step.until, f"until <code>{esc(step.until)}</code>")
         out.append(f'<tr><td><span class="label">{esc(step.label)}</span></td>'
-                   f"<td><b>{esc(names[step.actor])}</b> {esc(step.text)}<br>{until}</td>"
+                   f"<td><b>{esc(names[step.actor])}</b> "
+                   f"{esc(claimed_text(step, next(iter(columns.values()))))}<br>{until}</td>"
                    f'<td class="state">{state_cell(step.claimed or {}) }</td>')
         for column in columns:
             seen = steps[column].seen if column in steps else None
@@ -137,33 +159,74 @@ def page_steps(columns):
                 cell += '<br><span class="tag unexpected">not as the test expects</span>'
             out.append(f'<td class="state">{cell}</td>')
         out.append("</tr>")
-    return "".join([*out, "</tbody></table>"])
+    return "".join([*out, "</tbody></table></div>"])
 
 
-def page_timelines(columns, number):
-    """A figure for each timeline; kernels with the same one share it."""
+def page_turn(scenario, place):
+    """Where it turns: (the step, and what was claimed and came; the states then)."""
+    event, step = scenario.events[place], step_of(scenario, place)
+    came = f" <code>{esc(event.where)}</code>" if event.kind != "end" else ""
+    came = f"Seen: <b>{esc(scenario.actors[event.actor].name)}</b> {KINDS[event.kind]}{came}"
+    if not step:
+        return f"event {place}.<br>{came}", ("", "")
+    said = (f'step <span class="label">{esc(step.label)}</span>.<br>Claimed: '
+            f"<b>{esc(scenario.actors[step.actor].name)}</b> "
+            f"{esc(claimed_text(step, scenario))}{{}}<br>{came}{{}}")
+    differing = unlike(step.claimed, step.seen)
+    states = (step.claimed, frozenset()), (step.seen, differing)
+    return said, [f': <span class="state">{state_cell(*each).replace("<br>", " ")}</span>'
+                  if differing else "" for each in states]
+
+
+def page_turns(columns):
+    """The same of all kernels; those on which it turns alike share it."""
+    seen, out = {}, ""
+    came = next((each for each in columns.values() if each.outcome == "reproduced"), None)
+    for name, scenario in columns.items():
+        place = turn(scenario)
+        if place is None and came and scenario.outcome == "refuted":
+            place = min(first_difference(came, scenario), len(scenario.events) - 1)
+        if place is not None:
+            said, states = page_turn(scenario, place)
+            seen.setdefault(said, ([], states))[0].append(name)
+    for said, (names, states) in seen.items():
+        on = f'<p class="turn">On {esc(" and ".join(names))} it turns at '
+        out += on + said.format(*states) + "</p>"
+    return out
+
+
+def alike(columns):
+    """[[column]]: those with the same timeline and outcome are together."""
     same = {}
     for column, scenario in columns.items():
         if scenario.events:
             same.setdefault((timeline(scenario), scenario.outcome), []).append(column)
+    return list(same.values())
+
+
+def page_timelines(columns, number, opened):
+    """A figure for each timeline; kernels with the same one share it."""
     out, first = [], None
-    for place, (_, names) in enumerate(same.items()):
+    for place, names in enumerate(alike(columns)):
         scenario, fork = columns[names[0]], None
         if first and timeline(scenario) != timeline(columns[first]):
             fork = first_difference(columns[first], scenario), first
         first = first or names[0]
         name = " and ".join(names)
         note = " (the same, event by event)" if len(names) > 1 else ""
-        out.append(f"<h3>Timeline: {esc(name)}{note}</h3><figure>"
-                   + svg_timeline(scenario, name, f"{number}-{place}", fork) + "</figure>")
+        out.append(folded(f"Timeline: {esc(name)}{note}", "<figure>" + svg_timeline(
+            scenario, name, f"{number}-{place}", fork) + "</figure>", opened))
     return "".join(out)
 
 
-def page_scenario(number, ident, columns, note=""):
-    """The section of one scenario; columns: {name: Scenario or None}; note: HTML about it."""
+def page_scenario(number, ident, columns, note="", opened=False):
+    """The section of one scenario; columns: {name: Scenario or None}; note: HTML about it.
+
+    Verdict, and where it turns; the rest is folded, unless it is to be open.
+    """
     ran = {column: scenario for column, scenario in columns.items() if scenario}
     about = title(ident, {name: {ident: scenario} for name, scenario in ran.items()})
-    figures = page_timelines(ran, number)
+    figures = page_timelines(ran, number, opened)
     out = [f'<section id="{esc(ident)}"{" class=ran" if figures else ""}>'
            f"<h2>{esc(f'{ident}. {about}' if about else ident)}</h2><dl>"]
     for column, scenario in columns.items():
@@ -178,16 +241,19 @@ def page_scenario(number, ident, columns, note=""):
                 + (f", wanted: {esc(call.wanted)}" if call.wanted not in ("-", call.got) else "")
                 for call in (scenario.calls if scenario else ()))
         out.append("</dd>")
-    out.append("</dl>" + (f'<p class="note">{note}</p>' if note else ""))
+    out.append("</dl>")
+    out.append(page_turns(ran))
+    out.append(f'<p class="note">{note}</p>' if note else "")
+    out.append(figures)
+    if any(scenario.steps for scenario in ran.values()):
+        out.append(folded("Step by step: as claimed and as seen", page_steps(ran)))
     actors = {letter: actor for scenario in ran.values()
               for letter, actor in scenario.actors.items()}
     if actors:
-        out += ["<h3>Actors</h3><dl>",
-                *(f"<dt>{esc(actor.name)}</dt><dd>{esc(actor.does)}</dd>"
-                  for actor in actors.values()), "</dl>"]
-    if any(scenario.steps for scenario in ran.values()):
-        out += ["<h3>Step by step: as claimed and as seen</h3>", page_steps(ran)]
-    return "".join([*out, figures, "</section>"])
+        out.append(folded("Actors", "<dl>" + "".join(
+            f"<dt>{esc(actor.name)}</dt><dd>{esc(actor.does)}</dd>"
+            for actor in actors.values()) + "</dl>"))
+    return "".join([*out, "</section>"])
 
 
 def page(columns, heading, notes=None):
@@ -203,12 +269,15 @@ def page(columns, heading, notes=None):
     for ident in idents:
         out += [f'<tr><th scope="row">{esc(ident)}</th><td><a href="#{quote(ident)}">',
                 esc(title(ident, columns) or ident), "</a></td>",
-                *(f"<td>{badge(column.get(ident))}</td>" for column in columns.values()), "</tr>"]
-    out += ["</tbody></table></nav><h2>How to read the timelines</h2>",
-            '<p class="note">Time goes down: one row an event, one lane an actor. One actor runs '
-            "at a time; an arrow is where the schedule hands over.</p>", svg_key()]
+                *(f'<td data-on="{esc(name)}">{badge(column.get(ident))}'
+                  f'<div class="reason">{esc(brief(column.get(ident)))}</div></td>'
+                  for name, column in columns.items()), "</tr>"]
+    key = ('<p class="note">Time goes down: one row an event, one lane an actor. One actor runs '
+           "at a time; an arrow is where the schedule hands over.</p>"
+           f"<figure>{svg_key()}</figure>")
+    out += ["</tbody></table></nav>", folded("How to read the timelines", key)]
     out += (page_scenario(number, ident, {name: column.get(ident)
                                           for name, column in columns.items()},
-                          (notes or {}).get(ident, ""))
+                          (notes or {}).get(ident, ""), len(idents) <= OPEN_AT_MOST)
             for number, ident in enumerate(idents))
     return "\n".join([*out, "</main></body></html>\n"])

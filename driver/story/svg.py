@@ -3,10 +3,20 @@
 
 import html
 import itertools
+import re
 import textwrap
 from dataclasses import replace
 
-from driver.story.model import CRASH, FLAGS, KINDS, freed_while_linked, turn, unlike, words
+from driver.story.model import (
+    CRASH,
+    FLAGS,
+    KINDS,
+    claimed_text,
+    freed_while_linked,
+    turn,
+    unlike,
+    words,
+)
 
 # The pixels that a letter takes on average, and some to spare.
 SANS, BOLD, ITALIC, MONO = 6.3, 7.7, 5.4, 6.4
@@ -14,6 +24,28 @@ ROW, LINE_UP, FORK = 23, 13, 28     # heights: an event, a line of claim below i
 LEAST_FOLD = 3                      # points that are drawn as one
 BANNER = 48                         # letters that go below the columns of the state
 BARS = {"refs": 8, "mapcount": 6}   # drawn as bars at most; the number says how many there are
+STYLE = """\
+svg text { font: 11px "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; fill: #1a1a1a }
+svg .heading { font-size: 14px; font-weight: bold }
+svg .mono { font: 10.5px "DejaVu Sans Mono", Menlo, Consolas, monospace }
+svg .bold { font-weight: bold }
+svg .small { font-size: 10px; fill: #444 }
+svg .claim { font-size: 10px; font-style: italic; fill: #333 }
+svg .inverse { fill: #fff; font-weight: bold; font-size: 10px }
+svg .ink { fill: #1a1a1a }
+svg .paper { fill: #fff; stroke: #1a1a1a; stroke-width: 1.4 }
+svg .band { fill: #ececec }
+svg .changed { fill: #fff; stroke: #1a1a1a; stroke-width: 1.2 }
+svg .run { stroke: #1a1a1a; stroke-width: 6; stroke-linecap: butt }
+svg .held { stroke: #1a1a1a; stroke-width: 1.4; stroke-dasharray: 4 3 }
+svg .idle { stroke: #8a8a8a; stroke-width: 1; stroke-dasharray: 1 4 }
+svg .wait { stroke: #1a1a1a; stroke-width: 1.5; fill: none }
+svg .hand { stroke: #1a1a1a; stroke-width: 1 }
+svg .leader { stroke: #9a9a9a; stroke-width: .8; stroke-dasharray: 1 3 }
+svg .rule { stroke: #1a1a1a; stroke-width: 1 }
+svg .crash { fill: #fff; font-weight: bold; font-size: 11px }
+svg .fork { stroke: #1a1a1a; stroke-width: 1.2; stroke-dasharray: 9 3 2 3 }
+"""
 PANEL = {"refs": 76, "mapcount": 66, "lru": 36, "locked": 36, "cached": 40, "listed": 58}
 
 
@@ -133,7 +165,7 @@ class Layout:
         self.steps = {step.label: step for step in scenario.steps}
         self.sentences = [(actors[event.actor].name, KINDS[event.kind],
                            "" if event.kind == "end" else event.where) for event in events]
-        self.claims = [self.claim(event.label) for event in events]
+        self.claims = [self.claim(scenario, event.label) for event in events]
         self.pill = max([24, *(7 * len(event.label) + 9 for event in events)])
         lane = round(max(60, *(BOLD * len(actor.name) + 16 for actor in actors.values()),
                          *(SANS * len(event.where) + 18
@@ -165,8 +197,8 @@ class Layout:
         said = textwrap.shorten(scenario.reason.partition("; see ")[0], BANNER, placeholder=" ...")
         return crash or f"{scenario.outcome}: {said}"
 
-    def claim(self, label):
-        text = self.steps[label].text if label in self.steps else ""
+    def claim(self, scenario, label):
+        text = claimed_text(self.steps[label], scenario) if label in self.steps else ""
         return textwrap.wrap(f"claim: {text}", 64) if text else []
 
 
@@ -259,6 +291,19 @@ def svg_timeline(scenario, name, number, fork=None):
             f"{esc(scenario.id)} on {esc(name)}: {esc(words(scenario))}</title>"
             f'<desc id="d{number}">{len(events)} events of {len(scenario.actors)} actors, from '
             f"top to bottom. {esc(story)}</desc>{''.join(bands + lanes + rows)}</svg>")
+
+
+def svg_file(scenario, name, heading):
+    """A timeline as a file of its own, with a white ground and a heading."""
+    text = svg_timeline(scenario, name, "0")
+    width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', text).groups())
+    head, _, rest = text.partition(">")
+    head = re.sub(r'viewBox="\S+ \S+ \S+ \S+" width="\d+" height="\d+"', (
+        f'xmlns="http://www.w3.org/2000/svg" viewBox="-12 -36 {width + 24} {height + 48}" '
+        f'width="{width + 24}" height="{height + 48}"'), head)
+    return (f'{head}><style>{STYLE}</style><rect x="-12" y="-36" width="{width + 24}" '
+            f'height="{height + 48}" fill="#fff"/>'
+            f'<text class="heading" x="0" y="-12">{esc(heading)}</text>' + rest + "\n")
 
 
 def svg_key():

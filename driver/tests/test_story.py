@@ -134,6 +134,11 @@ class Story(Case):
                              int(turn is not None))
         for word in ("contradicted", "infeasible", "held", "passed"):
             self.assertFail("malformed", model.parse, told("F", f"{word}|x") + "\n")
+        # A guard: an actor ends before the claimed point; a lock: an actor waits for it
+        short = told("F", consoles.REFUTED).replace("step 1|T|END", "step 1|T|SET_PTE")
+        for text, turn in ((short, 1), (CONSOLE.replace("refuted|", "blocked|PTL: "), 1),
+                           (CONSOLE.replace("refuted|", "blocked|folio lock: "), None)):
+            self.assertEqual(model.turn(model.parse(text)["F"]), turn)
         # The last events of an error
         said = story_text.step_table({"stock": model.parse(told("F", "error|x"))["F"]})
         self.assertIn("event 1: truncate is done END: 1r 0m L-C\n", said)
@@ -198,6 +203,25 @@ class Page(Case):
                          [False, True])
         [_, figure, _] = self.tree.iter("svg")
         self.assertEqual(len(figure.findall("polyline")), 1)
+
+    def test_where_it_turns(self):
+        """It is said before the timeline, which is folded if there are many."""
+        refuted = told("F", consoles.REFUTED).replace(
+            f"step 1|T|END|-|{consoles.STATE}|ok|",
+            f"step 1|T|SET_PTE|refs=2 lru=1|{consoles.STATE}|ok|truncate: maps it")
+        text, _, _ = self.page(stock=refuted, patched=refuted)
+        for words in ("On stock and patched it turns at step <", "maps it: <", "is done: <"):
+            self.assertEqual(text.count(words), 1, words)
+        self.assertLess(text.index("it turns at"), text.index("<summary>Timeline"))
+        self.assertEqual(text.count('<details open="">'), 1)
+        many = "".join(told(name, consoles.REFUTED) for name in "ABCD")
+        text, _, figures = self.page(stock=many, patched=many)
+        self.assertEqual((text.count("<details>"), text.count("open="), len(figures)), (13, 0, 5))
+        # Where what is reproduced on another kernel is not
+        text, _, _ = self.page(stock=told("A", consoles.REPRODUCED), patched=told(
+            "A", consoles.REFUTED).replace("stop|ISOLATE_CLEARED", "stop|ISOLATE_STALE"))
+        for words in ("On stock it turns at step", "<code>ISOLATE_STALE</code>"):
+            self.assertIn(words, text)
 
     def test_what_stands_out(self):
         text, _, _ = self.page(stock=CONSOLE.replace("verdict refuted|", "verdict violated|"))

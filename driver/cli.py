@@ -19,21 +19,21 @@ COMMANDS = ("test", "kunit", "selftest", "replay", "explore", "mutants", "stress
             "own", "bench", "matrix", "litmus", "docs", "results", "shell", "tree", "series")
 LOCK = os.path.join(OUT, ".lock")
 ABOUT = """\
-Without a command: build Linux 7.3 stock, with the mm series, and with the tcp patch on top; boot
+Without a command: build Linux 7.3 as it is, with the mm series, and with the tcp patch on top; boot
 the three under QEMU; run the selftests and KUnit; replay the claimed races on stock and patched;
 print what differs.  `./run COMMAND --help` says more of a command.
 """
 VARIABLES = """\
 variables:
-  BASE=7.3|6.12         the kernel release; without it 7.3, as long as it can be had
-  KDIR=DIR              this kernel tree, with what is not committed in it; DIR is not written to.
-                        Of another release, the nearest one's mails are tried, by git am -3
+  BASE=7.3|6.12         the kernel release (default: 7.3, while Debian has it)
+  KDIR=DIR              your kernel tree, with what is not committed in it; DIR is only read.  If it
+                        is of another release, the nearest release's mails are applied by git am -3
   JOBS=N                make -jN (default: one for each CPU)
-  ACCEL=tcg|kvm         what QEMU is to use; without it KVM where that boots a kernel
-  CCACHE_DIR=DIR        another cache of objects than out/ccache
+  ACCEL=tcg|kvm         what QEMU uses (default: KVM, where KVM boots a kernel)
+  CCACHE_DIR=DIR        the cache of objects (default: out/ccache)
 
-Everything built is in out/, a second run reuses it.  Logs: out/log/.
-Exit status: 0 if every expected check was seen and is as expected, else 1.
+What is built is in out/, for the next run as well.  Logs: out/log/.
+Exit status: 0 if each expected check was seen and is as expected, else 1.
 """
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What isolating and releasing folios costs on stock, patched and with the fix proposed in 2024."""
+"""Measure isolation and release of folios: on stock, patched, and with the fix proposed in 2024."""
 
 from driver.core.stage import Fail
 from driver.suites import bench

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Suites, selftests and a minute of stress on a kernel with one of the kernel's checkers on."""
+"""Run suites, selftests and a minute of stress on a kernel that has a checker of its own on."""
 
 from driver.suites import debugged
 
@@ -8,7 +8,7 @@ HELP = "suites and selftests with KASAN, lockdep (locking) or KCSAN"
 
 def arguments(parser):
     parser.add_argument("checkers", nargs="*", type=debugged.checker, metavar="CHECKER",
-                        help="of " + ", ".join(debugged.CHECKERS))
+                        help="one of " + ", ".join(debugged.CHECKERS))
 
 
 def run(context, args):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""make htmldocs of Documentation/mm/, and what it says of callers and tests."""
+"""Run make htmldocs on Documentation/mm/, and check the callers and tests that it names."""
 
 from driver.suites import docs
 
-HELP = "the documents"
+HELP = "make htmldocs, and check what the documents name"
 
 
 def arguments(parser):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run all interleavings of some actors on one folio, each checked, on stock and patched kernels.
 
-SPEC is a letter for each actor, and how they act: FTM, FTM/before.  A large set can be cut into
-shards, which any number of machines can run: see README.  How much time is left is estimated as if
-what follows each choice were as large as what follows its siblings.
+SPEC is a letter for each actor, then how they act: FTM, FTM/before.  A large set can be cut into
+shards, for any number of machines: see doc/explorer.md.  The time left is an estimate: it takes all
+branches of a choice to be of one size.
 """
 
 import sys
@@ -15,24 +15,26 @@ HELP = "all interleavings of a few actors, each checked"
 
 
 def arguments(parser):
-    parser.add_argument("--list", action="store_true", help="the actors, and how they can act")
+    parser.add_argument("--list", action="store_true",
+                        help="list the actors and how they can act, and exit")
     parser.add_argument("--actors", type=explorer.specs, default=explorer.SETS,
-                        metavar="SPEC,...", help="other sets than the standard ones")
+                        metavar="SPEC,...", help="these sets, not the standard ones")
     parser.add_argument("--on", type=explorer.kernel, metavar="KERNEL", help="stock or patched")
     parser.add_argument("--bound", type=explorer.bound, metavar="N",
-                        help="at most N preemptions in a schedule, or none")
+                        help="at most N preemptions in a schedule")
     parser.add_argument("--coarse", action="store_const", const=1,
-                        help="do not decide where it should make no difference")
+                        help="do not decide at points where it should make no difference")
     parser.add_argument("--no-prune", dest="prune", action="store_const", const=0,
-                        help="go on after a state that was seen before")
-    parser.add_argument("--random", type=int, metavar="N", help="N random schedules first")
-    parser.add_argument("--seed", type=int, metavar="N")
+                        help="go on from states that were seen before")
+    parser.add_argument("--random", type=int, metavar="N", help="start with N random schedules")
+    parser.add_argument("--seed", type=int, metavar="N",
+                        help="of the random schedules")
     parser.add_argument("--shard", type=explorer.shard, metavar="I/N",
                         help="the I-th of N parts")
     parser.add_argument("--print-command", action="store_true",
-                        help="build, and print what explores a set without ./run")
+                        help="build, and print the command that explores a set by itself")
     parser.add_argument("--sum", action="store_true",
-                        help="add up what shards have printed, from standard input")
+                        help="add up what shards have printed; read from standard input")
 
 
 def check(args):

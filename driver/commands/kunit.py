@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the KUnit suites of the mm series, or those that a glob of kunit.py selects.
 
-Under UML with two CPUs, which is fastest after an edit, under UML with one, or under QEMU.
-The suites of the lab are run by ./run replay.
+They run under UML with two CPUs, which is fastest after an edit, under UML with one CPU, or under
+QEMU.  ./run replay runs the suites of the lab.
 """
 
 import fnmatch
@@ -17,7 +17,7 @@ HELP = "the KUnit suites of the mm series, after an edit"
 def arguments(parser):
     parser.add_argument("suite", nargs="?", default="", metavar="SUITE",
                         help="a suite, a case as SUITE.CASE, or a glob")
-    parser.add_argument("--on", choices=kunit.PLACES, help="where; without it, uml-smp")
+    parser.add_argument("--on", choices=kunit.PLACES, help="where to run (default: uml-smp)")
 
 
 def check(glob):

@@ -4,12 +4,13 @@
 from driver.core.stage import say
 from driver.suites import matrix
 
-HELP = "it compiles: architectures, clang, configurations; coccicheck"
+HELP = "compile for other architectures and configurations"
 
 
 def arguments(parser):
-    parser.add_argument("names", nargs="*", type=matrix.row_name, metavar="ROW")
-    parser.add_argument("--list", action="store_true", help="the rows, and no more")
+    parser.add_argument("names", nargs="*", type=matrix.row_name, metavar="ROW",
+                        help="a row of --list (default: all)")
+    parser.add_argument("--list", action="store_true", help="list the rows and exit")
 
 
 def at_once(args):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Remove guards, one at a time: the checks that a mutant names must fail, and the explorer find it.
+"""Remove guards, one at a time: the checks that a mutant names must fail.
 
-Each mutant is a file in mutants/.  What says whether a guard is needed, and which actors show
-it, is a table guard x set of actors.
+A mutant is a file in mutants/.  Those of the lab are explored as well.  The table at the end says
+for each guard which sets of actors need it.
 """
 
 from driver.core import steps
@@ -15,7 +15,8 @@ WITH_ALL = "all-guards"
 
 
 def arguments(parser):
-    parser.add_argument("names", nargs="*", type=guards.name_of, metavar="NAME")
+    parser.add_argument("names", nargs="*", type=guards.name_of, metavar="NAME",
+                        help="a mutant (default: all)")
 
 
 def with_all():

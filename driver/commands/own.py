@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's own tests, stock beside patched: no test may get worse.
+"""Run the kernel's own tests, stock beside patched: no test may get worse.
 
-All KUnit suites under UML (kunit), and run_vmtests.sh by category in a guest.
+kunit is all KUnit suites under UML; a CATEGORY is one of run_vmtests.sh, in a guest.
 """
 
 from driver.suites import own

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Replay an interleaving step by step, on a stock and a patched kernel, both with sync points.
 
-IDs name claims (all of them without any), FILE.sched is a schedule file: real system calls in
-the order that it says; LINE is a schedule as ./run explore or ./run mutants print it.  All events
-are drawn in out/replay.html.
+ID names a claim; without any, all claims are replayed.  FILE.sched is a schedule file: real system
+calls in the order that it says.  LINE is a schedule, as ./run explore and ./run mutants print it.
+out/replay.html is a page with a timeline of each.
 """
 
 from driver.core.stage import Fail, say
@@ -11,7 +11,7 @@ from driver.story import text
 from driver.suites import explorer, guards, scenarios, schedule_files
 from driver.suites.kunit import QEMU
 
-HELP = "a claim, a schedule file or a schedule, step by step; a picture of it"
+HELP = "a claim, a schedule file or a schedule, step by step"
 
 
 def what(name):
@@ -29,15 +29,15 @@ def times(name):
 
 def arguments(parser):
     parser.add_argument("what", nargs="*", type=what, metavar="ID | FILE.sched | LINE")
-    parser.add_argument("--list", action="store_true", help="the claims, and no more")
+    parser.add_argument("--list", action="store_true", help="list the claims and exit")
     parser.add_argument("-v", "--verbose", action="store_true",
-                        help="print all events: which points were passed, and the folio there")
+                        help="print each point that was passed, and the folio there")
     parser.add_argument("--repeat", type=times, metavar="N",
-                        help="each claim N times, which must be identical")
-    parser.add_argument("--on", choices=list(scenarios.KERNELS), help="a schedule file on one of "
-                        "the two kernels")
+                        help="replay each claim N times: all must be the same")
+    parser.add_argument("--on", choices=list(scenarios.KERNELS), help="a schedule file on one "
+                        "kernel")
     parser.add_argument("--mutant", type=guards.removed, default=[], metavar="NAME",
-                        help="a schedule on the patched kernel less a guard")
+                        help="a schedule on the patched kernel without a guard")
 
 
 def kind(args):

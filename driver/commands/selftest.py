@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Run the selftests, or one of them, on one kernel.
 
-folio_sched and mm_sync_point need sync points: for them the kernels are stock and patched, both
-with sync points.
+folio_sched and mm_sync_point need sync points: their kernels are stock and patched, each with sync
+points.
 """
 
 from driver.core.paths import logfile, read
@@ -18,7 +18,7 @@ def arguments(parser):
                         help="one of " + ", ".join(build.SELFTESTS))
     parser.add_argument("kernel", nargs="?", default="", metavar="KERNEL",
                         help="one of " + ", ".join(selftests.KERNELS)
-                             + "; without it the patched one")
+                             + " (default: the last)")
 
 
 def what(args):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""System calls at random, with reclaim, swap, migration, compaction and DAMON, and no schedule."""
+"""Make system calls at random, with reclaim, swap, migration, compaction and DAMON."""
 
 from driver.suites import stress
 
-HELP = "the same system calls at random, short of memory"
+HELP = "system calls at random, short of memory"
 arguments = stress.arguments
 
 

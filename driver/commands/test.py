@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What CI runs: the mails, KUnit, selftests, replays, explored sets, each guard removed in turn.
 
-With STEPs just these, and what they need.  --all adds what takes hours: the release 6.12, the
+With STEPs, only these and what they need.  --all adds what takes hours: kernels of 6.12, the
 matrix, debugged and stress with each checker, and own.
 """
 
@@ -241,9 +241,9 @@ def of_all():
 
 
 def arguments(parser):
-    parser.add_argument("steps", nargs="*", metavar="STEP", help="of --list")
-    parser.add_argument("--list", action="store_true", help="the steps, and no more")
-    parser.add_argument("--all", action="store_true", help="what takes hours as well")
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="a step that --list names")
+    parser.add_argument("--list", action="store_true", help="list the steps and exit")
+    parser.add_argument("--all", action="store_true", help="all steps, with those that take hours")
 
 
 def known(args):

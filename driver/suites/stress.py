@@ -60,10 +60,12 @@ def one_of(option, known):
 
 def arguments(parser):
     """Those of ./run stress."""
-    parser.add_argument("--minutes", type=minutes, default=1)
-    parser.add_argument("--seed", type=seed)
-    parser.add_argument("--on", type=one_of("on", KERNELS), default=KERNELS[-1])
-    parser.add_argument("--debug", type=one_of("debug", DEBUG), default=DEBUG[0])
+    parser.add_argument("--minutes", type=minutes, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--seed", type=seed, metavar="N", help="(default: the time)")
+    parser.add_argument("--on", type=one_of("on", KERNELS), default=KERNELS[-1], metavar="KERNEL",
+                        help=f"one of {', '.join(KERNELS)} (default: the last)")
+    parser.add_argument("--debug", type=one_of("debug", DEBUG), default=DEBUG[0],
+                        metavar="CHECKER", help=f"one of {', '.join(DEBUG)}")
 
 
 def command(args):

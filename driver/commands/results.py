@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Replays, selftests, explored sets and removed guards on each release, for the tables in README.
+"""Run again what the tables in doc/results.md and README are made of, and write them.
 
-With BASE on that release alone; the others stay as they were.
+Parts: the selftests and the removed guards on each release; the report's interleaving, which README
+has a picture of.  With BASE on that release alone; what was kept of the others stays.
 """
 
 import os
@@ -12,12 +13,12 @@ from driver.kernel import source
 from driver.kernel.context import Context, further
 from driver.suites import results
 
-HELP = "the tables in README"
+HELP = "the tables and the picture of README and doc/"
 
 
 def arguments(parser):
     parser.add_argument("parts", nargs="*", type=results.part, metavar="PART",
-                        help="of " + ", ".join(results.PARTS))
+                        help="one of " + ", ".join(results.PARTS))
 
 
 def run(context, args):
@@ -28,7 +29,6 @@ def run(context, args):
         tally = Tally(context.tally.rerun, before)
         base = context.base if release == context.base.release else further(release)
         for part in args.parts or results.PARTS:
-            one = Context(base, tally)
-            results.keep(base, part, results.PARTS[part](one))
+            results.renew(part, Context(base, tally))
         context.tally.merge(tally)
     results.write_tables()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What each claim, defect, set of actors and guard comes to on each kernel, for README.
+"""What each claim, defect, set of actors and guard comes to on each kernel: doc/results.md.
 
-Claims and sets come to what driver/expected/ says, which each run holds them to.
+Claims and sets come to what driver/expected/ says, which each run holds them to.  README has ten
+rows of it.
 
 driver/results/<release>.json keeps what was seen on a kernel, part by part: a run on one kernel
 leaves the others' as they are.
@@ -11,14 +12,16 @@ import json
 import os
 
 from driver.core import expected
-from driver.core.paths import DRIVER, ROOT, read, write
+from driver.core.paths import DRIVER, ROOT, logfile, read, shown, write
 from driver.core.stage import Fail
 from driver.core.tables import markdown
 from driver.kernel.source import RELEASES
 from driver.story import model
-from driver.suites import guards, scenarios, selftests
+from driver.suites import guards, picture, scenarios, selftests
+from driver.suites.kunit import QEMU
 
 README = os.path.join(ROOT, "README.md")
+RESULTS = os.path.join(ROOT, "doc", "results.md")
 FOLDER = os.path.join(DRIVER, "results")
 BEGIN, END = "<!-- written by ./run results -->\n", "<!-- until here -->\n"
 HEADS = {"selftests": "selftest", "guards": "guard removed"}
@@ -65,7 +68,23 @@ def of_guards(context):
     return {"": {name: guards.shown_by(guard, rows) for name, guard in known.items()}}
 
 
-PARTS = {"selftests": of_selftests, "guards": of_guards}
+def keep_report(context):
+    """The report's interleaving, for the picture."""
+    log = scenarios.log_of(context, "stock", QEMU)
+    for column in scenarios.KERNELS:
+        scenarios.on(context, column, QEMU, [picture.CLAIM])
+    picture.keep(read(logfile(f"{log}.console")), context.base.version)
+
+
+PARTS = {"selftests": of_selftests, "guards": of_guards, "report": keep_report}
+
+
+def renew(which, context):
+    """Run a part on a kernel, and keep what was seen."""
+    if which != "report":
+        keep(context.base, which, PARTS[which](context))
+    elif context.base.newest:
+        keep_report(context)
 
 
 def part(text):
@@ -117,18 +136,53 @@ def sets():
                     + [[", ".join(names), *cells] for cells, names in alike.items()])
 
 
+# What README has of it: {row: what it is of}; a selftest is of the two kernels named
+SHORT = {
+    "`F` the report": ("claim", "F"),
+    "`A` a last put in the window": ("claim", "A"),
+    "`G` two truncates at once": ("claim", "G"),
+    "`K` and reclaim": ("claim", "K"),
+    "`FTMBR` five threads, all orders": ("set", "FTMBR"),
+    "`A.free` stale reference": ("claim", "A.free"),
+    "`L` PG_lru lost": ("claim", "L"),
+    "`F.6` TCP maps, then madvise": ("claim", "F.6"),
+    "selftest: no orphan is offlined": ("folio_orphan.offline_refuses_mapped_orphan", "mm"),
+    "selftest: TCP maps no truncated page": ("tcp_zerocopy_truncated.not_mapped", "mm+tcp"),
+}
+INJECTED = "*"          # after a verdict: explained below the table
+
+
+def short():
+    """The ten rows of README."""
+    rows = [["what", *scenarios.KERNELS]]
+    for row, (kind, name) in SHORT.items():
+        if kind == "claim":
+            claim = scenarios.claims()[name]
+            cells = [model.in_full(said, "") + INJECTED * bool(
+                claim.injected and said.startswith("reproduced"))
+                for said in claim.verdicts.values()]
+        elif kind == "set":
+            cells = [expected.load("sets")[column][name] for column in scenarios.KERNELS]
+        else:
+            cells = [selftests.wanted(kernel)[kind] for kernel in ("stock", name)]
+        rows.append([row, cells[0], "the same" if cells[1] == cells[0] else cells[1]])
+    return markdown(rows)
+
+
 def tables():
     kept = [load(release) for release in RELEASES]
-    return "\n".join([claims(), sets(), *filter(None, (table(which, kept) for which in PARTS))])
+    return "\n".join([claims(), sets(), *filter(None, (table(which, kept) for which in HEADS))])
 
 
 def write_tables():
-    """Put the tables into README."""
-    before, begin, rest = read(README).partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise Fail(f"README.md has no lines '{BEGIN.strip()}' and '{END.strip()}'")
-    write(README, f"{before}{begin}\n{tables()}\n{end}{after}")
+    """Put the tables into README and doc/results.md, and draw the picture."""
+    for path, text in ((README, short()), (RESULTS, tables())):
+        before, begin, rest = read(path).partition(BEGIN)
+        _, end, after = rest.partition(END)
+        if not begin or not end:
+            raise Fail(f"{shown(path)} has no lines '{BEGIN.strip()}' and '{END.strip()}'")
+        write(path, f"{before}{begin}\n{text}\n{end}{after}")
+    picture.draw()
 
 
 if __name__ == "__main__":      # after an edit of driver/expected/: no kernel is needed

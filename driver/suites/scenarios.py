@@ -12,7 +12,7 @@ from driver.core.stage import Fail, say, stage
 from driver.kernel import build, console
 from driver.kernel.compose import STOCK_LAB
 from driver.story import model, page, text
-from driver.suites import kunit
+from driver.suites import kunit, picture
 from driver.suites.kunit import QEMU, UML_SMP
 
 # {column: kernel}
@@ -158,6 +158,8 @@ def on(context, column, place, idents=(), repeat=None):
         this.note = f"{len(results)} results"
     scenarios = judge(context, column, place, results, log, idents)
     console.is_clean(context, log, logfile(f"{log}.console"), RERUN, KNOWN.get(column))
+    if picture.CLAIM in scenarios and context.base.newest and not context.base.foreign:
+        picture.is_current(context.tally, f"{name}, {place}", scenarios[picture.CLAIM])
     return scenarios
 
 

@@ -294,16 +294,40 @@ def svg_timeline(scenario, name, number, fork=None):
 
 
 def svg_file(scenario, name, heading):
-    """A timeline as a file of its own, with a white ground and a heading."""
+    """A timeline as a file of its own."""
     text = svg_timeline(scenario, name, "0")
     width, height = map(int, re.search(r'viewBox="0 0 (\d+) (\d+)"', text).groups())
-    head, _, rest = text.partition(">")
-    head = re.sub(r'viewBox="\S+ \S+ \S+ \S+" width="\d+" height="\d+"', (
-        f'xmlns="http://www.w3.org/2000/svg" viewBox="-12 -36 {width + 24} {height + 48}" '
-        f'width="{width + 24}" height="{height + 48}"'), head)
-    return (f'{head}><style>{STYLE}</style><rect x="-12" y="-36" width="{width + 24}" '
+    inside = re.sub(r"^<svg [^>]*><title .*?</title>(.*)</svg>$", r"\1", text)
+    return framed(width, height, heading, inside)
+
+
+def svg_matrix(heading, columns, rows):
+    """A table as a file: rows: {name: {column: (text, filled)}}; what is filled stands out."""
+    left, cell, row = round(SANS * max(map(len, rows))) + 16, 74, 24
+    width, height = left + cell * len(columns), row * len(rows) + 34
+    out = [svg_line("rule", 0, 28, width, 28)]
+    out += (svg_text(left + cell * (place + .5), 20, name, "bold", "middle")
+            for place, name in enumerate(columns))
+    for line, (name, cells) in enumerate(rows.items()):
+        y = 34 + row * line
+        out.append(svg_text(0, y + 15, name))
+        for place, column in enumerate(columns):
+            text, filled = cells.get(column, ("", False))
+            if text:
+                x = left + cell * place
+                out += [svg_rect("ink" if filled else "paper", x + 2, y + 1, cell - 4, row - 3, 2),
+                        svg_text(x + cell / 2, y + 15, text, "inverse" if filled else "small",
+                                 "middle")]
+    return framed(width, height, heading, "".join(out))
+
+
+def framed(width, height, heading, inside):
+    """A picture as a file of its own, with a white ground and a heading."""
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -36 {width + 24} {height + 48}" '
+            f'width="{width + 24}" height="{height + 48}" role="img"><title>{esc(heading)}</title>'
+            f'<style>{STYLE}</style><rect x="-12" y="-36" width="{width + 24}" '
             f'height="{height + 48}" fill="#fff"/>'
-            f'<text class="heading" x="0" y="-12">{esc(heading)}</text>' + rest + "\n")
+            f'<text class="heading" x="0" y="-12">{esc(heading)}</text>{inside}</svg>\n')
 
 
 def svg_key():

@@ -16,12 +16,13 @@ from driver.core.paths import DRIVER, ROOT, logfile, read, shown, write
 from driver.core.stage import Fail
 from driver.core.tables import markdown
 from driver.kernel.source import RELEASES
-from driver.story import model
+from driver.story import model, svg
 from driver.suites import guards, picture, scenarios, selftests
 from driver.suites.kunit import QEMU
 
 README = os.path.join(ROOT, "README.md")
 RESULTS = os.path.join(ROOT, "doc", "results.md")
+MATRIX = os.path.join(ROOT, "doc", "guards.svg")
 FOLDER = os.path.join(DRIVER, "results")
 BEGIN, END = "<!-- written by ./run results -->\n", "<!-- until here -->\n"
 HEADS = {"selftests": "selftest", "guards": "guard removed"}
@@ -174,8 +175,21 @@ def tables():
     return "\n".join([claims(), sets(), *filter(None, (table(which, kept) for which in HEADS))])
 
 
+def matrix():
+    """Guards x sets of the newest release, as a picture."""
+    kept, rows = load(RELEASES[0]).get("guards", {"on": "", "columns": {"": {}}}), {}
+    for name, guard in guards.explored_ones().items():
+        said = kept["columns"][""].get(name, "")
+        _, redundant, pair = said.partition(", the pair: ")
+        rows[guard.removes] = dict.fromkeys(pair.split(", "), ("pair", False)) \
+            if redundant else {which: (how, True) for which, _, how in
+                               (each.partition(" ") for each in said.split(", "))}
+    heading = f"Linux {kept['on']}, a guard removed: the schedule and the check that catch it"
+    return svg.svg_matrix(heading, [name for name, _ in guards.SETS], rows)
+
+
 def write_tables():
-    """Put the tables into README and doc/results.md, and draw the picture."""
+    """Put the tables into README and doc/results.md, and draw the pictures."""
     for path, text in ((README, short()), (RESULTS, tables())):
         before, begin, rest = read(path).partition(BEGIN)
         _, end, after = rest.partition(END)
@@ -183,6 +197,7 @@ def write_tables():
             raise Fail(f"{shown(path)} has no lines '{BEGIN.strip()}' and '{END.strip()}'")
         write(path, f"{before}{begin}\n{text}\n{end}{after}")
     picture.draw()
+    write(MATRIX, matrix())
 
 
 if __name__ == "__main__":      # after an edit of driver/expected/: no kernel is needed

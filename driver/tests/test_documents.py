@@ -15,9 +15,9 @@ from driver.core.paths import ROOT, read
 from driver.core.stage import Fail
 from driver.kernel.source import RELEASES
 from driver.story import model
-from driver.suites import picture, results, scenarios
+from driver.suites import guards, picture, results, scenarios
 from driver.tests.consoles import CONSOLE, told
-from driver.tests.helpers import Case, failures_of, parsed
+from driver.tests.helpers import Case, counted, failures_of, parsed
 
 DOCUMENTS = sorted(["README.md", "CONTRIBUTING.md",
                     *glob.glob("doc/*.md", root_dir=ROOT)])
@@ -179,6 +179,17 @@ class Shown(Case):
             self.assertIn(f"{results.BEGIN}\n{text}\n{results.END}", read(path),
                           "write them with: python3 -m driver.suites.results")
         self.assertEqual(len(results.SHORT), 10)
+        self.assertEqual(read(results.MATRIX), results.matrix())
+        self.assertIn(f"]({os.path.basename(results.MATRIX)})", read(results.RESULTS))
+
+    def test_matrix(self):
+        known = list(guards.explored_ones())[:2]
+        self.patch(results, FOLDER=self.folder())
+        results.keep(counted().base, "guards", {"": dict(zip(known, (
+            "FT 7 pte, TB 1 dies", f"redundant with `{known[0]}`, the pair: FT, FTM")))})
+        text = results.matrix()
+        for words, count in (("7 pte", 1), ("1 dies", 1), ("pair", 2), ('class="inverse"', 2)):
+            self.assertEqual(text.count(f">{words}<" if words[0] != "c" else words), count, words)
 
     def test_picture(self):
         self.assertEqual(read(picture.PICTURE), picture.drawn(),

@@ -164,7 +164,8 @@ class Results(Case):
         text = f"before\n{results.BEGIN}old\n{results.END}after\n"
         folder = self.folder({"README.md": text, "results.md": text})
         self.patch(results, FOLDER=folder, README=os.path.join(folder, "README.md"),
-                   RESULTS=os.path.join(folder, "results.md"))
+                   RESULTS=os.path.join(folder, "results.md"),
+                   MATRIX=os.path.join(folder, "guards.svg"))
         draw = self.patch(results.picture, "draw")
         results.keep(counted().base, "guards", {"": {"g": "needed"}})
         results.write_tables()

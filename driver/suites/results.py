@@ -139,13 +139,13 @@ def sets():
 
 # What README has of it: {row: what it is of}; a selftest is of the two kernels named
 SHORT = {
-    "`F` the report": ("claim", "F"),
-    "`A` a last put in the window": ("claim", "A"),
-    "`G` two truncates at once": ("claim", "G"),
-    "`K` and reclaim": ("claim", "K"),
-    "`FTMBR` five threads, all orders": ("set", "FTMBR"),
-    "`A.free` stale reference": ("claim", "A.free"),
-    "`L` PG_lru lost": ("claim", "L"),
+    "`F` the report, step by step": ("claim", "F"),
+    "`A` the last put comes after PG_lru is cleared, before the pin": ("claim", "A"),
+    "`G` two truncates at once, as system calls": ("claim", "G"),
+    "`K` reclaim joins": ("claim", "K"),
+    "`FTMBR` five threads, in all orders": ("set", "FTMBR"),
+    "`A.free` a stale reference": ("claim", "A.free"),
+    "`L` PG_lru is lost": ("claim", "L"),
     "`F.6` TCP maps, then madvise": ("claim", "F.6"),
     "selftest: no orphan is offlined": ("folio_orphan.offline_refuses_mapped_orphan", "mm"),
     "selftest: TCP maps no truncated page": ("tcp_zerocopy_truncated.not_mapped", "mm+tcp"),

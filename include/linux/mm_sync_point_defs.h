@@ -48,6 +48,38 @@ MM_SYNC_POINT(FIND_LOCK_ENTRIES_LOCKED, "locked; next: into the batch")
 MM_SYNC_POINT(FIND_LOCK_ENTRIES_UNLOCK, "refused; next: unlock, put")
 MM_SYNC_POINT(FIND_LOCK_ENTRIES_PUT, "refused; next: put")
 
+/* filemap_get_entry(), filemap_get_read_batch(), filemap_get_folios_contig() */
+MM_SYNC_POINT(FILEMAP_GET_ENTRY_LOADED, "entry loaded; next: folio_try_get()")
+MM_SYNC_POINT(FILEMAP_GET_ENTRY_NO_REF, "folio_try_get() failed; next: retry")
+MM_SYNC_POINT(FILEMAP_GET_ENTRY_BEFORE_RELOAD, "pinned; next: xas_reload()")
+MM_SYNC_POINT(FILEMAP_GET_ENTRY_STALE, "the entry has changed; next: put, retry")
+MM_SYNC_POINT(FILEMAP_GET_ENTRY_FOUND, "entry and reference are good")
+MM_SYNC_POINT(READ_BATCH_LOADED, "entry loaded; next: folio_try_get()")
+MM_SYNC_POINT(READ_BATCH_BEFORE_RELOAD, "pinned; next: xas_reload()")
+MM_SYNC_POINT(READ_BATCH_FOUND, "entry and reference are good")
+MM_SYNC_POINT(READ_BATCH_RETRY, "no reference, or the entry has changed; next: retry")
+MM_SYNC_POINT(GET_FOLIOS_CONTIG_LOADED, "entry loaded; next: folio_try_get()")
+MM_SYNC_POINT(GET_FOLIOS_CONTIG_BEFORE_RELOAD, "pinned; next: xas_reload()")
+MM_SYNC_POINT(GET_FOLIOS_CONTIG_FOUND, "entry and reference are good")
+MM_SYNC_POINT(GET_FOLIOS_CONTIG_RETRY, "no reference, or the entry has changed; next: retry")
+
+/* What a lookup is for: filemap_update_page(), filemap_fault() */
+MM_SYNC_POINT(UPDATE_PAGE_BEFORE_TRYLOCK, "not uptodate; next: folio_trylock()")
+MM_SYNC_POINT(UPDATE_PAGE_BEFORE_MAPPING, "locked; next: is there a mapping?")
+MM_SYNC_POINT(UPDATE_PAGE_BEFORE_UPTODATE, "next: PG_uptodate, now locked; else read it")
+MM_SYNC_POINT(UPDATE_PAGE_UNLOCK, "no mapping, or nothing to read; next: unlock")
+MM_SYNC_POINT(FILEMAP_FAULT_BEFORE_MAPPING, "locked; next: is the mapping ours?")
+MM_SYNC_POINT(FILEMAP_FAULT_GONE, "it is not; next: unlock, put, retry")
+MM_SYNC_POINT(FILEMAP_FAULT_LOCKED, "it is; next: has it the index? PG_uptodate")
+MM_SYNC_POINT(FILEMAP_FAULT_BEFORE_SIZE, "uptodate; next: is it within i_size?")
+MM_SYNC_POINT(FILEMAP_FAULT_BEYOND, "it is not; next: unlock, put, SIGBUS")
+MM_SYNC_POINT(FILEMAP_FAULT_FOUND, "all guards passed: locked and pinned")
+
+/* Into the page cache: __filemap_add_folio() */
+MM_SYNC_POINT(FILEMAP_ADD_FOLIO_BEFORE_LOCK, "its mapping is set; next: insert, under xa_lock")
+MM_SYNC_POINT(FILEMAP_ADD_FOLIO_ADDED, "in the page cache")
+MM_SYNC_POINT(FILEMAP_ADD_FOLIO_REFUSED, "not inserted; next: mapping cleared")
+
 /* truncate_inode_pages_range() and what it calls */
 MM_SYNC_POINT(TRUNCATE_BATCH_BEFORE_CLEANUP, "locked, in the batch; next: unmap")
 MM_SYNC_POINT(TRUNCATE_BATCH_BEFORE_DELETE, "unmapped; next: delete the batch")
@@ -62,10 +94,46 @@ MM_SYNC_POINT(TRUNCATE_INODE_FOLIO_BEFORE_MAPPING, "next: is the mapping ours?")
 MM_SYNC_POINT(TRUNCATE_INODE_FOLIO_GONE, "it is not: -EIO")
 MM_SYNC_POINT(TRUNCATE_INODE_FOLIO_BEFORE_REMOVE, "unmapped; next: filemap_remove_folio()")
 
+/* truncate_inode_partial_folio() */
+MM_SYNC_POINT(TRUNCATE_PARTIAL_BEFORE_WRITEBACK, "locked; next: wait for writeback")
+MM_SYNC_POINT(TRUNCATE_PARTIAL_BEFORE_SPLIT, "zeroed; next: split at the start, or unmap")
+MM_SYNC_POINT(TRUNCATE_PARTIAL_BEFORE_STRADDLER, "split; next: look the folio at the end up")
+MM_SYNC_POINT(TRUNCATE_PARTIAL_BEFORE_SPLIT_END, "locked, in the cache; next: split at the end")
+MM_SYNC_POINT(TRUNCATE_PARTIAL_NOT_SPLIT, "not split; next: is it dirty?")
+
+/*
+ * __folio_split(): from SPLIT_TAIL_UNFROZEN to SPLIT_HEAD_UNFROZEN, under the
+ * lock of i_pages, nobody can be held.  These are about a folio split off, if
+ * they say tail, and about the one at the head else.
+ */
+MM_SYNC_POINT(SPLIT_BEFORE_CHECK, "locked; next: is there a mapping? writeback?")
+MM_SYNC_POINT(SPLIT_CHECKED, "may be split; next: read the mapping")
+MM_SYNC_POINT(SPLIT_BEFORE_COUNT, "i_mmap_rwsem, i_size read; next: is the count as expected?")
+MM_SYNC_POINT(SPLIT_BEFORE_UNMAP, "it is; next: unmap")
+MM_SYNC_POINT(SPLIT_BEFORE_FREEZE, "unmapped; next: interrupts off, still cached? freeze, split")
+MM_SYNC_POINT(SPLIT_TAIL_UNFROZEN, "tail unfrozen; next: LRU, page cache")
+MM_SYNC_POINT(SPLIT_TAIL_BEFORE_STORE, "tail; next: __xa_store()")
+MM_SYNC_POINT(SPLIT_TAIL_DROPPED, "tail beyond i_size is out of the page cache; next: put")
+MM_SYNC_POINT(SPLIT_HEAD_UNFROZEN, "head unfrozen; next: interrupts on")
+MM_SYNC_POINT(SPLIT_UNLOCKED, "split or not; next: map again")
+MM_SYNC_POINT(SPLIT_BEFORE_RELEASE, "i_mmap_rwsem dropped; next: unlock and put all but one")
+MM_SYNC_POINT(SPLIT_RELEASED, "about the one that stays locked: the others are unlocked and put")
+
 /* Out of the page cache: under i_lock and xa_lock_irq() nobody can be held */
 MM_SYNC_POINT(FILEMAP_REMOVE_FOLIO_BEFORE_LOCK, "next: remove, under i_lock and xa_lock")
 MM_SYNC_POINT(DELETE_BATCH_BEFORE_LOCK, "next: delete the batch, under i_lock and xa_lock")
 MM_SYNC_POINT(FILEMAP_FREE_FOLIO_BEFORE_PUT, "removed; next: put the page cache's reference")
+
+/* The same by folio_unmap_invalidate(), and by folio_end_dropbehind() */
+MM_SYNC_POINT(UNMAP_INVALIDATE_BEFORE_MAPPED, "locked; next: is it mapped?")
+MM_SYNC_POINT(UNMAP_INVALIDATE_BEFORE_MAPPING, "laundered; next: is the mapping ours? release")
+MM_SYNC_POINT(UNMAP_INVALIDATE_BEFORE_DIRTY, "next: is it dirty? remove, under i_lock and xa_lock")
+MM_SYNC_POINT(UNMAP_INVALIDATE_BUSY, "it is: not removed")
+MM_SYNC_POINT(UNMAP_INVALIDATE_REMOVED, "removed; next: put the page cache's references")
+MM_SYNC_POINT(END_DROPBEHIND_BEFORE_TRYLOCK, "written back; next: folio_trylock()")
+MM_SYNC_POINT(END_DROPBEHIND_BEFORE_DIRTY, "locked; next: writeback? dirty? still dropbehind?")
+MM_SYNC_POINT(END_DROPBEHIND_BEFORE_MAPPING, "next: is there a mapping? is it mapped?")
+MM_SYNC_POINT(END_DROPBEHIND_BEFORE_UNLOCK, "dropped or not; next: unlock")
 
 /* madvise_cold_or_pageout_pte_range() */
 MM_SYNC_POINT(MADVISE_PTE_BEFORE_LRU, "in a PTE, PTL held; next: PG_lru, mapcount")

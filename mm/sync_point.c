@@ -6,14 +6,17 @@
  * There is no controller: the actor whose turn it is gets to a point, records
  * it, decides whose turn is next, wakes that one and blocks.
  * It blocks with whatever it holds, also within RCU and under a PTL: nobody
- * spins, and one CPU will do.  So an actor that needs a lock must not try to
+ * spins, and one CPU will do.  But for where interrupts are off: there it spins,
+ * for a second at most, if all other actors are bound to other CPUs, and is not
+ * held else.  So an actor that needs a lock must not try to
  * take it while another one holds it: mm_sync_lock() is where it waits then.
  *
  * A watchdog gives a run up in which nothing happens any more: the run is open
  * then, everybody passes all points, and it has failed.  One thing it can't help
  * is an actor that spins for a lock without mm_sync_lock(), if a held actor has
  * that lock: that CPU is lost, and the schedule on the console is all there is.
- * Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
+ * The lock of i_pages can be held where interrupts are off: those that remove or
+ * insert a folio have the hook.  Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
  * have it.  pmd_lock() does not, nor do a fault on a PTE that is present, fork()
  * and mremap(): no actor may do these to a page table that another one may be
  * held in.  Nor may a bystander on the actors' CPU.
@@ -38,6 +41,8 @@
 #define DEFAULT_STALL_MS	2000
 /* How long others than actors may hold a lock */
 #define BYSTANDER_US		20
+/* How long an actor may be held with interrupts off */
+#define MAX_SPIN_MS		1000
 /* For actors of an open run that do not leave */
 #define LEAVE_TIMEOUT_MS	5000
 
@@ -123,6 +128,7 @@ static bool lock_taken(const struct mm_sync_wait *wait)
 
 	switch (wait->type) {
 	case MM_SYNC_PTL:
+	case MM_SYNC_I_PAGES:
 		return raw_spin_is_locked(&((spinlock_t *)wait->lock)->rlock);
 	case MM_SYNC_FOLIO_LOCK:
 		return folio_test_locked(wait->lock);
@@ -197,15 +203,55 @@ static bool is_listed(const struct list_head *entry)
 	return false;
 }
 
-static const struct folio *folio_to_read(const struct mm_sync_run *run)
+/* With sync.lock held: the pages of the folio under test, as it was when first seen */
+static void know_pages(struct mm_sync_run *run)
 {
-	return run->freed ? NULL : run->folio;
+	const struct folio *folio = run->folio;
+
+	if (run->known == folio)
+		return;
+	run->known = folio;
+	run->nr_pages = min_t(unsigned long, folio_nr_pages(folio), MM_SYNC_MAX_PAGES);
+	run->page = 0;
+	if (run->mapping && folio->mapping == run->mapping &&
+	    run->index - folio->index < run->nr_pages)
+		run->page = run->index - folio->index;
+}
+
+/* Which of these pages is the first of @folio?  If none is: MM_SYNC_MAX_PAGES. */
+static unsigned long place_of(struct mm_sync_run *run, const struct folio *folio)
+{
+	unsigned long place;
+
+	if (!run->folio || !folio)
+		return MM_SYNC_MAX_PAGES;
+	know_pages(run);
+	place = &folio->page - &run->folio->page;
+	return place < run->nr_pages ? place : MM_SYNC_MAX_PAGES;
+}
+
+/* With sync.lock held: what is there to read at a point about @folio? */
+static const struct folio *folio_to_read(struct mm_sync_run *run, const struct folio *folio)
+{
+	if (!run->folio)
+		return NULL;
+	know_pages(run);
+	if (run->freed && (!folio || run->nr_pages == 1))
+		return NULL;
+	return folio ?: page_folio(folio_page(run->folio, run->page));
+}
+
+static pgoff_t file_size(const struct address_space *mapping)
+{
+	return mapping ? DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE) : 0;
 }
 
 /* Without sync.lock, as it may fault.  No other actor runs meanwhile. */
-static void read_folio(const struct folio *folio, struct mm_sync_state *state)
+static void read_folio(const struct folio *folio, const struct address_space *mapping,
+		       struct mm_sync_state *state)
 {
 	memset(state, 0, sizeof(*state));
+	state->size = file_size(mapping);
 	if (!folio)
 		return;
 	state->listed = is_listed(&folio->lru);
@@ -214,17 +260,24 @@ static void read_folio(const struct folio *folio, struct mm_sync_state *state)
 	state->lru = folio_test_lru(folio);
 	state->locked = folio_test_locked(folio);
 	state->cached = READ_ONCE(folio->mapping);
+	state->dirty = folio_test_dirty(folio);
+	state->writeback = folio_test_writeback(folio);
+	state->order = folio_order(folio);
+	state->index = folio->index;
 }
 
 /* If it is this task's turn */
 static void read_state(struct mm_sync_state *state)
 {
+	const struct address_space *mapping = NULL;
 	const struct folio *folio = NULL;
 
 	scoped_guard(raw_spinlock_irqsave, &sync.lock)
-		if (sync.turn == current)
-			folio = folio_to_read(sync.run);
-	read_folio(folio, state);
+		if (sync.turn == current) {
+			folio = folio_to_read(sync.run, NULL);
+			mapping = sync.run->mapping;
+		}
+	read_folio(folio, mapping, state);
 }
 
 /* Record what @me has got to; it may be the end of the step, if it can be held */
@@ -324,6 +377,46 @@ static void wait_for_turn(struct mm_sync_run *run, struct mm_sync_actor *me,
 	me->held = false;
 }
 
+/* May @me spin where it can't sleep?  With sync.lock held: if all others are elsewhere */
+static bool may_spin(const struct mm_sync_run *run, const struct mm_sync_actor *me)
+{
+	for (int i = 0; i < run->nr_actors; i++) {
+		const struct mm_sync_actor *actor = run->actors + i;
+
+		if (actor != me && !actor->done &&
+		    (!actor->task || actor->task->nr_cpus_allowed > 1 ||
+		     task_cpu(actor->task) == raw_smp_processor_id()))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The same as wait_for_turn() with interrupts off, for a while: who is to go on
+ * meanwhile may need a lock that we hold, or an answer to an IPI.
+ */
+static void spin_for_turn(struct mm_sync_run *run, struct mm_sync_actor *me)
+{
+	u64 end = ktime_get_mono_fast_ns() + MAX_SPIN_MS * NSEC_PER_MSEC;
+	bool late = false;
+
+	me->held = true;
+	while (sync.turn != current && !run->open) {
+		for (int i = 0; late && i < run->nr_actors; i++)
+			if (run->actors[i].task == sync.turn)
+				fail(run, -ETIMEDOUT, i);
+		if (late)
+			open_run(run);
+		raw_spin_unlock(&sync.lock);
+		while (READ_ONCE(sync.turn) != current && !READ_ONCE(run->open) && !late) {
+			cpu_relax();
+			late = ktime_get_mono_fast_ns() > end;
+		}
+		raw_spin_lock(&sync.lock);
+	}
+	me->held = false;
+}
+
 /* The end of @me's turn, if any; with sync.lock held */
 static void pass_on(struct mm_sync_run *run, struct mm_sync_actor *me)
 {
@@ -344,25 +437,41 @@ static bool may_hold(void)
 	return !irqs_disabled() && !softirq_count() && task_is_running(current);
 }
 
-/* With sync.lock held: the folio under test is the first one at its place */
+/*
+ * With sync.lock held: the folio under test is the first one at its place, and
+ * what it is split into.
+ */
 static bool is_under_test(struct mm_sync_run *run, struct folio *folio)
 {
+	unsigned long place;
+
 	if (!folio)
 		return true;
-	if (run->freed && run->once)
-		return false;
 	if (!run->folio && run->mapping && folio->mapping == run->mapping &&
 	    run->index - folio->index < folio_nr_pages(folio))
 		run->folio = folio;
-	return folio == run->folio;
+	place = place_of(run, folio);
+	return place < MM_SYNC_MAX_PAGES && !(run->once && test_bit(place, run->gone));
+}
+
+/* With sync.lock held: @folio goes to the allocator */
+static void count_freed(struct mm_sync_run *run, const struct folio *folio)
+{
+	unsigned long first = place_of(run, folio);
+
+	if (first == MM_SYNC_MAX_PAGES)
+		return;
+	bitmap_set(run->gone, first,
+		   min_t(unsigned long, folio_nr_pages(folio), run->nr_pages - first));
+	run->freed |= test_bit(run->page, run->gone);
 }
 
 /* Reclaim, a batch that is drained elsewhere: the page is nobody's to look at */
 static void freed_by_bystander(const struct folio *folio)
 {
 	guard(raw_spinlock_irqsave)(&sync.lock);
-	if (sync.run && sync.run->once && sync.run->folio == folio)
-		sync.run->freed = true;
+	if (sync.run && sync.run->once)
+		count_freed(sync.run, folio);
 }
 
 /*
@@ -372,12 +481,13 @@ static void freed_by_bystander(const struct folio *folio)
  */
 void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 {
+	const struct address_space *mapping;
 	const struct folio *to_read;
 	struct mm_sync_state state;
 	struct mm_sync_actor *me;
 	struct mm_sync_run *run;
+	bool hold, spin = irqs_disabled();
 	unsigned long flags;
-	bool hold;
 
 	if (READ_ONCE(sync.turn) != current || !in_task()) {
 		atomic_long_inc(&bystanders);
@@ -392,13 +502,15 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 		raw_spin_unlock_irqrestore(&sync.lock, flags);
 		return;
 	}
-	to_read = folio_to_read(run);
+	to_read = folio_to_read(run, folio);
+	mapping = run->mapping;
 	me = current_actor(run);
 	hold = !me->hold_off;
+	spin = spin && hold && may_spin(run, me);
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 
-	hold = hold && may_hold();
-	read_folio(to_read, &state);
+	hold = spin || (hold && may_hold());
+	read_folio(to_read, mapping, &state);
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	if (sync.turn != current)	/* opened meanwhile */
@@ -406,10 +518,13 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 	record(run, me, &state, MM_SYNC_KIND_PASS, point, hold);
 	if (hold) {
 		pass_on(run, me);
-		wait_for_turn(run, me, &flags);
+		if (spin)
+			spin_for_turn(run, me);
+		else
+			wait_for_turn(run, me, &flags);
 	}
 	if (mm_sync_is_free(point))
-		run->freed = true;
+		count_freed(run, folio);
 out:
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 }
@@ -498,7 +613,7 @@ static void wait_for_lock(struct mm_sync_wait *wait)
 	open = !run || run->open;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 	/* Those that take an rw_semaphore sleep by themselves, in a queue */
-	if (open && wait->type <= MM_SYNC_FOLIO_LOCK)
+	if (open && (wait->type <= MM_SYNC_FOLIO_LOCK || wait->type == MM_SYNC_I_PAGES))
 		wait_politely(wait);
 }
 
@@ -690,6 +805,8 @@ static void start_round(struct mm_sync_run *run)
 	run->nr_events = 0;
 	run->step = 0;
 	run->freed = run->kept;
+	run->known = NULL;
+	bitmap_zero(run->gone, MM_SYNC_MAX_PAGES);
 	run->idle_ticks = 0;
 	run->seen_events = 0;
 	run->ended = run->left;
@@ -996,6 +1113,7 @@ static struct page *take_kept(struct mm_sync_run *run)
 	set_page_refcounted(page);
 	run->kept = false;
 	run->freed = false;
+	bitmap_zero(run->gone, MM_SYNC_MAX_PAGES);
 	return page;
 }
 

@@ -461,12 +461,13 @@ static int trace_show(struct seq_file *seq, void *data)
 		const struct mm_sync_event *event = run->events + i;
 		const struct mm_sync_state *state = &event->state;
 
-		seq_printf(seq, "%d %s %s: refs=%d mapcount=%d lru=%d locked=%d cached=%d listed=%d",
+		seq_printf(seq, "%d %s %s: refs=%d mapcount=%d lru=%d locked=%d cached=%d order=%d index=%lu dirty=%d writeback=%d size=%lu listed=%d",
 			   event->actor, kinds[event->kind],
 			   event->kind == MM_SYNC_KIND_WAIT ? mm_sync_lock_name(event->lock) :
 							      mm_sync_point_name(event->point),
 			   state->refs, state->mapcount, state->lru, state->locked,
-			   state->cached, state->listed);
+			   state->cached, state->order, state->index, state->dirty,
+			   state->writeback, state->size, state->listed);
 		if (event->ends_step)
 			seq_printf(seq, " step %d", event->step);
 		seq_putc(seq, '\n');

@@ -34,12 +34,14 @@ enum mm_sync_lock {
 };
 
 #ifdef CONFIG_MM_SYNC_POINTS
+#include <linux/bitmap.h>
 #include <linux/completion.h>
 #include <linux/hrtimer.h>
 #include <linux/jump_label.h>
 
 #define MM_SYNC_MAX_ACTORS	8
 #define MM_SYNC_MAX_EVENTS	256
+#define MM_SYNC_MAX_PAGES	512ul
 
 DECLARE_STATIC_KEY_FALSE(mm_sync_key);
 
@@ -55,8 +57,10 @@ bool __mm_sync_keep(struct page *page, unsigned int order);
  * @name: Name of the point, see mm_sync_point_defs.h.
  * @folio: The folio that the code around is about.
  *
- * Context: Any.  With interrupts or softirqs off, or between mm_sync_hold_off()
- * and mm_sync_hold_on(), it is recorded, but nobody is held.  Within RCU, or with
+ * Context: Any.  With softirqs off, or between mm_sync_hold_off() and
+ * mm_sync_hold_on(), it is recorded, but nobody is held.  With interrupts off a
+ * thread spins, for a while, if all other actors are bound to other CPUs, and is
+ * not held else.  Within RCU, or with
  * a PTL or a folio lock, threads are held: who needs that lock comes to
  * mm_sync_lock() first.
  */
@@ -118,7 +122,10 @@ static inline bool mm_sync_keep(struct page *page, unsigned int order)
 	return static_branch_unlikely(&mm_sync_key) && __mm_sync_keep(page, order);
 }
 
-/* What is recorded of the folio at each event */
+/*
+ * What is recorded at each event of the folio that the point is about or, where
+ * it is about none, of that which has the page under test by then
+ */
 struct mm_sync_state {
 	int refs;
 	int mapcount;
@@ -126,6 +133,11 @@ struct mm_sync_state {
 	bool locked;
 	bool cached;		/* ->mapping is set */
 	bool listed;		/* linked on some list */
+	bool dirty;
+	bool writeback;
+	u8 order;
+	pgoff_t index;
+	pgoff_t size;		/* of the file in pages, if the run has a mapping */
 };
 
 enum mm_sync_kind {
@@ -176,9 +188,11 @@ struct mm_sync_actor {
 /**
  * struct mm_sync_run - A run, see mm_sync_begin().
  * @mapping: With @folio NULL, the first folio of this mapping at @index that
- *	an actor gets to a point with is the one.
+ *	an actor gets to a point with is the one.  Its page at @index is the
+ *	page under test; without @mapping, its first page.
  * @index: See @mapping.
- * @folio: The folio under test: points with another one are passed.
+ * @folio: The folio under test: points that are about none of its pages are
+ *	passed, also when it has been split.
  * @steps: The schedule.  After its last step, each actor in turn runs to its
  *	end.
  * @nr_steps: Their number.
@@ -242,7 +256,11 @@ struct mm_sync_run {
 	bool started;
 	bool open;		/* given up: everybody passes all points */
 	bool over;		/* there is no other round */
-	bool freed;		/* the folio is somebody else's now */
+	const struct folio *known;	/* that the next two are of */
+	unsigned long nr_pages;
+	unsigned long page;	/* which is under test */
+	DECLARE_BITMAP(gone, MM_SYNC_MAX_PAGES);	/* somebody else's now */
+	bool freed;		/* so is the page under test */
 	unsigned int idle_ticks;
 	unsigned int seen_events;
 	struct completion all_joined;

@@ -102,10 +102,11 @@ MM_SYNC_POINT(TRUNCATE_PARTIAL_BEFORE_SPLIT_END, "locked, in the cache; next: sp
 MM_SYNC_POINT(TRUNCATE_PARTIAL_NOT_SPLIT, "not split; next: is it dirty?")
 
 /*
- * __folio_split(): from SPLIT_TAIL_UNFROZEN to SPLIT_HEAD_UNFROZEN, under the
- * lock of i_pages, nobody can be held.  These are about a folio split off, if
- * they say tail, and about the one at the head else.
+ * __folio_split(): SPLIT_TAIL_UNFROZEN to SPLIT_HEAD_UNFROZEN are under the lock
+ * of i_pages, with interrupts off.  These are about a folio split off, if they
+ * say tail, and about the one at the head else.
  */
+MM_SYNC_POINT(MEMORY_FAILURE_BEFORE_SPLIT, "memory-failure.c: next: lock, split")
 MM_SYNC_POINT(SPLIT_BEFORE_CHECK, "locked; next: is there a mapping? writeback?")
 MM_SYNC_POINT(SPLIT_CHECKED, "may be split; next: read the mapping")
 MM_SYNC_POINT(SPLIT_BEFORE_COUNT, "i_mmap_rwsem, i_size read; next: is the count as expected?")
@@ -130,7 +131,7 @@ MM_SYNC_POINT(UNMAP_INVALIDATE_BEFORE_MAPPING, "laundered; next: is the mapping 
 MM_SYNC_POINT(UNMAP_INVALIDATE_BEFORE_DIRTY, "next: is it dirty? remove, under i_lock and xa_lock")
 MM_SYNC_POINT(UNMAP_INVALIDATE_BUSY, "it is: not removed")
 MM_SYNC_POINT(UNMAP_INVALIDATE_REMOVED, "removed; next: put the page cache's references")
-MM_SYNC_POINT(END_DROPBEHIND_BEFORE_TRYLOCK, "written back; next: folio_trylock()")
+MM_SYNC_POINT(END_DROPBEHIND_BEFORE_TRYLOCK, "written back or read; next: folio_trylock()")
 MM_SYNC_POINT(END_DROPBEHIND_BEFORE_DIRTY, "locked; next: writeback? dirty? still dropbehind?")
 MM_SYNC_POINT(END_DROPBEHIND_BEFORE_MAPPING, "next: is there a mapping? is it mapped?")
 MM_SYNC_POINT(END_DROPBEHIND_BEFORE_UNLOCK, "dropped or not; next: unlock")
@@ -211,4 +212,5 @@ MM_SYNC_LOCK(INVALIDATE_LOCK, "invalidate_lock")
 MM_SYNC_LOCK(I_MMAP_RWSEM, "i_mmap_rwsem")
 MM_SYNC_LOCK(MMAP_LOCK, "mmap_lock")
 MM_SYNC_LOCK(RWSEM, "some rw_semaphore")
+MM_SYNC_LOCK(I_PAGES, "i_pages")
 #endif /* MM_SYNC_LOCK */

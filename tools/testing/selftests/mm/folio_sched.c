@@ -23,7 +23,9 @@
  *		COMMAND ...		see commands[]; each has to succeed
  *		test f 4		the page whose folio is watched
  *
- *	session NAME			a thread, and what it does, in this order:
+ *	session NAME [alone]		a thread, and what it does, in this order (alone:
+ *					on a CPU of its own, so that it can be held
+ *					where interrupts are off, for a second):
  *		STEP: COMMAND ... [= RESULT]
  *
  *	permutation NAME		an order to try.  Each line lets one session go
@@ -37,8 +39,10 @@
  *		SESSION ...		it has ended
  *		never SESSION@POINT	and this must not happen, in any of it
  *
- * After a line of an order may stand what is known of the folio then: refs=,
- * mapcount=, lru=, locked=, cached=.  After "claimed", what somebody says it is;
+ * After a line of an order may stand what is known of the folio then: see keys[].
+ * It is the one that the point is about, the whole of it or, of a folio that has
+ * been split, a part of it; and at the end of a step, in user space, that which
+ * has the page now.  After "claimed", what somebody says it is;
  * that is only shown.  A comment there is shown as well.  RESULT is 0 (what most
  * commands must give if nothing is said), an error like EBUSY, or, of a read,
  * data, zero, other or SIGBUS, of a pread EOF as well.
@@ -57,6 +61,7 @@
 #include <libgen.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -67,6 +72,8 @@
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/sysinfo.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <linux/falloc.h>
@@ -77,9 +84,14 @@
 #include "kselftest.h"
 #include "vm_util.h"
 
+#ifndef RWF_DONTCACHE
+#define RWF_DONTCACHE		0x80
+#endif
+
 #define BIT(nr)			(1u << (nr))
 
 #define MM_SYNC			"/sys/kernel/debug/mm_sync/"
+#define SPLIT			"/sys/kernel/debug/split_huge_pages"
 #define NEEDED \
 	"CONFIG_MM_SYNC_POINTS_DEBUGFS=y (with DEBUG_KERNEL, SMP, PREEMPT, DEBUG_FS), and debugfs mounted"
 
@@ -126,7 +138,12 @@ static const struct {
 #undef MM_SYNC_LOCK
 };
 
-static const char * const keys[] = { "refs", "mapcount", "lru", "locked", "cached" };
+static const char * const keys[] = {
+	"refs", "mapcount", "lru", "locked", "cached",
+#define NR_SHOWN		5	/* always */
+	"order", "index", "dirty", "writeback",
+	"size",				/* of the file, in pages */
+};
 
 /* -1: not said */
 struct state {
@@ -158,6 +175,7 @@ struct session {
 	char *name;
 	struct command steps[MAX_STEPS];
 	int nr_steps;
+	bool alone;
 	pthread_t thread;
 };
 
@@ -231,15 +249,26 @@ static const char *do_read(struct command *cmd)
 	return what_it_is(word, cmd->numbers[0]);
 }
 
-static const char *do_pread(struct command *cmd)
+static const char *read_page(struct command *cmd, int flags)
 {
 	uint64_t word;
 	ssize_t len;
 
-	len = pread(cmd->object->fd, &word, sizeof(word), cmd->numbers[0] * psize());
+	len = preadv2(cmd->object->fd, &(struct iovec){ &word, sizeof(word) }, 1,
+		      cmd->numbers[0] * psize(), flags);
 	if (len < 0)
 		return errno_name(errno);
 	return len < sizeof(word) ? "EOF" : what_it_is(word, cmd->numbers[0]);
+}
+
+static const char *do_pread(struct command *cmd)
+{
+	return read_page(cmd, 0);
+}
+
+static const char *do_pread_dontcache(struct command *cmd)
+{
+	return read_page(cmd, RWF_DONTCACHE);
 }
 
 static const char *result(long ret)
@@ -247,7 +276,7 @@ static const char *result(long ret)
 	return ret < 0 ? errno_name(errno) : "0";
 }
 
-static const char *do_write(struct command *cmd)
+static const char *write_pages(struct command *cmd, int flags)
 {
 	int len = cmd->numbers[1] * psize();
 	char *buf = malloc(len);
@@ -256,9 +285,34 @@ static const char *do_write(struct command *cmd)
 	/* In one go, so that it can be one folio */
 	for (int i = 0; i < len; i += sizeof(uint64_t))
 		*(uint64_t *)(buf + i) = pattern(cmd->numbers[0] + i / psize());
-	ret = pwrite(cmd->object->fd, buf, len, cmd->numbers[0] * psize());
+	ret = pwritev2(cmd->object->fd, &(struct iovec){ buf, len }, 1,
+		       cmd->numbers[0] * psize(), flags);
 	free(buf);
 	return ret < 0 ? errno_name(errno) : ret < len ? "a short write" : "0";
+}
+
+static const char *do_write(struct command *cmd)
+{
+	return write_pages(cmd, 0);
+}
+
+static const char *do_write_dontcache(struct command *cmd)
+{
+	return write_pages(cmd, RWF_DONTCACHE);
+}
+
+/* Each large folio there, to single pages */
+static const char *do_split(struct command *cmd)
+{
+	char text[64];
+	int fd = open(SPLIT, O_WRONLY | O_CLOEXEC), len;
+	const char *ret;
+
+	len = snprintf(text, sizeof(text), "/proc/self/fd/%d,%#x,%#x", cmd->object->fd,
+		       cmd->numbers[0], cmd->numbers[0] + cmd->numbers[1]);
+	ret = result(fd < 0 ? fd : write(fd, text, len));
+	close(fd);
+	return ret;
 }
 
 static const char *do_truncate(struct command *cmd)
@@ -304,6 +358,12 @@ static const char *do_cold(struct command *cmd)
 static const char *do_zap(struct command *cmd)
 {
 	return advise(cmd, MADV_DONTNEED);
+}
+
+static const char *do_soft_offline(struct command *cmd)
+{
+	return result(madvise(cmd->object->addr + cmd->numbers[0] * psize(), psize(),
+			      MADV_SOFT_OFFLINE));
 }
 
 static const char *do_munmap(struct command *cmd)
@@ -353,8 +413,12 @@ static const struct verb commands[] = {
 	{ "cold", MAP_OBJECT, 2, "MAPPING FIRST PAGES", do_cold },
 	{ "zap", MAP_OBJECT, 2, "MAPPING FIRST PAGES (MADV_DONTNEED)", do_zap },
 	{ "munmap", MAP_OBJECT, 2, "MAPPING FIRST PAGES", do_munmap },
+	{ "soft_offline", MAP_OBJECT, 1, "MAPPING PAGE", do_soft_offline },
 	{ "pread", FILE_OBJECT, 1, "FILE PAGE", do_pread, true },
+	{ "pread_dontcache", FILE_OBJECT, 1, "FILE PAGE", do_pread_dontcache, true },
 	{ "write", FILE_OBJECT, 2, "FILE FIRST PAGES", do_write },
+	{ "write_dontcache", FILE_OBJECT, 2, "FILE FIRST PAGES", do_write_dontcache },
+	{ "split", FILE_OBJECT, 2, "FILE FIRST PAGES (large folios to single pages)", do_split },
 	{ "truncate", FILE_OBJECT, 1, "FILE PAGES", do_truncate },
 	{ "punch", FILE_OBJECT, 2, "FILE FIRST PAGES", do_punch },
 	{ "fadvise", FILE_OBJECT, 2, "FILE FIRST PAGES (DONTNEED)", do_fadvise },
@@ -675,6 +739,15 @@ static void check_lock(const char *lock)
 	    *lock ? lock : "the end of the line");
 }
 
+static __noreturn void no_key(const char *word)
+{
+	char known[MAX_TEXT] = "";
+
+	for (int i = 0; i < ARRAY_SIZE(keys); i++)
+		snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s=, ", keys[i]);
+	bad("expected %sclaimed, found %s", known, word);
+}
+
 static void parse_state(struct turn *turn, char **words)
 {
 	struct state *state = &turn->want;
@@ -704,8 +777,7 @@ static void parse_state(struct turn *turn, char **words)
 		for (key = 0; key < ARRAY_SIZE(keys) && strcmp(keys[key], *words); key++)
 			;
 		if (!value || key == ARRAY_SIZE(keys))
-			bad("expected refs=, mapcount=, lru=, locked=, cached=, claimed, found %s",
-			    *words);
+			no_key(*words);
 		state->value[key] = to_number(value, 100000, keys[key]);
 	}
 	if (!strcmp(turn->until, "WAIT") && (!turn->lock || !*turn->lock))
@@ -800,7 +872,8 @@ static bool parse_heading(char **words, unsigned int only, const char **section)
 		session->name = words[1];
 		sched.nr_sessions++;
 		*section = "session";
-		no_more(words + 2);
+		session->alone = words[2] && !strcmp(words[2], "alone");
+		no_more(words + 2 + session->alone);
 	} else if (!strcmp(words[0], "permutation")) {
 		if (sched.nr_permutations == MAX_PERMUTATIONS)
 			bad("expected at most %d permutations", MAX_PERMUTATIONS);
@@ -932,6 +1005,9 @@ static struct {
 	int nr_sessions;
 	int events[MAX_TURNS];		/* that end it, or -1 */
 } run;
+
+#define TRACE " refs=%d mapcount=%d lru=%d locked=%d cached=%d order=%d index=%d dirty=%d " \
+	      "writeback=%d size=%d listed=%d"
 
 /* What the kernel tells in "trace" */
 static struct event {
@@ -1166,12 +1242,28 @@ static int arm(void)
 		strerror(errno), MM_SYNC);
 }
 
+/* From here on, on another CPU than all others */
+static void go_elsewhere(void)
+{
+	int here = sched_getcpu();
+	cpu_set_t cpus;
+
+	for (int cpu = 0; cpu < get_nprocs_conf(); cpu++) {
+		CPU_ZERO(&cpus);
+		CPU_SET(cpu, &cpus);
+		if (cpu != here && !sched_setaffinity(0, sizeof(cpus), &cpus))
+			return;
+	}
+}
+
 static void *session_thread(void *data)
 {
 	struct session *session = data;
 	char text[16];
 	int fd;
 
+	if (session->alone)
+		go_elsewhere();
 	fd = open(MM_SYNC "join", O_WRONLY | O_CLOEXEC);
 	snprintf(text, sizeof(text), "%d", actor(session));
 	if (fd < 0 || write(fd, text, strlen(text)) < 0) {
@@ -1200,8 +1292,8 @@ static void read_trace(void)
 
 		if (sscanf(line, "%d %7s %63[^:]:%n", &event->actor, event->kind, event->where,
 			   &at) != 3 ||
-		    sscanf(line + at, " refs=%d mapcount=%d lru=%d locked=%d cached=%d listed=%d",
-			   v, v + 1, v + 2, v + 3, v + 4, &event->listed) != 6)
+		    sscanf(line + at, TRACE, v, v + 1, v + 2, v + 3, v + 4, v + 5, v + 6, v + 7,
+			   v + 8, v + 9, &event->listed) != 11)
 			verdict("error", "the trace is malformed: %s", line);
 		step = strstr(line, " step ");
 		event->step = step ? atoi(step + strlen(" step ")) : -1;
@@ -1243,12 +1335,14 @@ static bool turn_is_met(int nr)
 	       (!turn->lock || !strcmp(turn->lock, event->where));
 }
 
-static void print_state(const struct state *state)
+/* asked: a state that has what is to be printed but for what always is, or NULL */
+static void print_state(const struct state *state, const struct state *asked)
 {
 	bool any = false;
 
 	for (int i = 0; i < ARRAY_SIZE(keys); i++)
-		if (state->value[i] >= 0) {
+		if (state->value[i] >= 0 &&
+		    (i < NR_SHOWN || !asked || asked->value[i] >= 0)) {
 			printf("%s%s=%d", any ? " " : "", keys[i], state->value[i]);
 			any = true;
 		}
@@ -1263,7 +1357,7 @@ static void print_story(void)
 
 		printf("# folio_race: event %d|%s|%s|%s|", i, run.sessions[event->actor]->name,
 		       event->kind, event->where);
-		print_state(&event->state);
+		print_state(&event->state, NULL);
 		printf(" listed=%d|", event->listed);
 		if (event->step >= 0)
 			printf("%d\n", event->step + 1);
@@ -1272,16 +1366,17 @@ static void print_story(void)
 	}
 	for (int i = 0; i < run.nr_turns; i++) {
 		const struct turn *turn = run.turns[i];
-		bool claimed = false;
+		const struct state *asked = &turn->want;
 
 		for (int key = 0; key < ARRAY_SIZE(keys); key++)
-			claimed |= turn->claimed.value[key] >= 0;
+			if (turn->claimed.value[key] >= 0)
+				asked = &turn->claimed;
 		printf("# folio_race: step %d|%s|%s%s|", i + 1, turn->session->name,
 		       turn->lock ?: turn->until, turn->or_end ? "?" : "");
-		print_state(claimed ? &turn->claimed : &turn->want);
+		print_state(asked, NULL);
 		putchar('|');
 		if (event_of_turn(i))
-			print_state(&event_of_turn(i)->state);
+			print_state(&event_of_turn(i)->state, asked);
 		else
 			putchar('-');
 		printf("|%s|%s\n", !event_of_turn(i) && !turn->or_end ? "missing" :
@@ -1305,7 +1400,7 @@ static const char *why(int err)
 	case EINVAL:
 		return "has ended before";
 	case EWOULDBLOCK:
-		return "can't be held there: interrupts are off, or it has a per-CPU lock";
+		return "can't be held there: interrupts are off and it is not alone, or it has a per-CPU lock";
 	case ETIMEDOUT:
 		return "gets nowhere: it waits for something else than the locks that are known";
 	default:

@@ -26,6 +26,10 @@ def with_all():
                 rerun="./run mutants")
 
 
+def unfit(guard, base):
+    return "" if guard.base in ("", base.release) else f"it is of Linux {guard.base} alone"
+
+
 def step(guard, known, verbose=False):
     """The step of one mutant; verbose: print which checks fail."""
     def work(context):
@@ -39,7 +43,8 @@ def step(guard, known, verbose=False):
     return Step(guard.name, f"without {guard.removes}", 0.3, work,
                 lambda context: guards.prepare(context, guard, known),
                 lane="um" if guard.where == "uml" else "x86_64",
-                needs=(WITH_ALL,) if guard.explored else (), rerun=f"./run mutants {guard.name}")
+                needs=(WITH_ALL,) if guard.explored else (), unfit=lambda context: unfit(
+                    guard, context.base), rerun=f"./run mutants {guard.name}")
 
 
 def of(where, on):

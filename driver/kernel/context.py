@@ -29,6 +29,8 @@ class Commits:
             return self.found[kernel]
 
     def compose(self, kernel):
+        if self.base.has_points:
+            return self.base.commit
         if kernel == STOCK_LAB:
             return compose.stock_with_points(self.base, self["stock"], self["mm"], self["mm+lab"])
         series = compose.KERNELS[kernel]

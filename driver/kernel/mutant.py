@@ -39,6 +39,8 @@ class Mutant:
         self.fails = header["Fails"].split(", ") if "Fails" in header else []
         # The check in which the kernel dies, if it does
         self.dies = header.get("Dies")
+        # The only release that has it, or whose files have folios large enough to show it
+        self.base = header.get("Base", "")
         # Words for the kernel command line, for instance to run just that check
         self.append = header.get("Append", "").split()
         # The explorer's sets that are run on it; no line: all, "none": it is not explored

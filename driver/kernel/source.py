@@ -89,6 +89,11 @@ class Base:
         return self.git("rev-parse", "base^{commit}")
 
     @functools.cached_property
+    def has_points(self):
+        """Are the lab's mails applied to it?  Then nothing is composed: it is taken as it is."""
+        return bool(self.git("ls-tree", self.commit, "mm/sync_point.c"))
+
+    @functools.cached_property
     def gitdir(self):
         return os.path.join(self.src, self.git("rev-parse", "--git-dir"))
 

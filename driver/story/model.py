@@ -12,6 +12,7 @@ FIELDS = {"begin": 2, "injected": 1, "actor": 3, "event": 6, "step": 7, "call": 
           "skip": 2, "end": 2}
 FLAGS = {"lru": "LRU", "locked": "lock", "cached": "cache", "listed": "on a list"}
 KEYS = ("refs", "mapcount", *FLAGS)     # of an event; a step has no "listed"
+MORE = ("order", "index", "dirty", "writeback", "size")     # of either, where it is asked for
 KINDS = {"pass": "passes", "stop": "is held at", "wait": "waits for", "end": "is done"}
 # What comes of a claim, of a schedule of the explorer, of a schedule file; and of any of them.
 OUTCOMES = ("reproduced", "refuted", "blocked", "no violation", "violated", "as written", "differs",
@@ -75,7 +76,7 @@ def read_state(text, whole=()):
     state = {}
     for item in text.split():
         key, _, value = item.partition("=")
-        if key not in KEYS:
+        if key not in KEYS + MORE:
             raise ValueError(f"{item} is no part of a state")
         state[key] = int(value)
     if not state or not state.keys() >= set(whole):
@@ -158,7 +159,8 @@ def parse(text):
 def timeline(scenario):
     """The events, one a line, for comparing runs."""
     return "".join(f"{number} {event.actor} {event.kind} {event.where} "
-                   + " ".join(f"{key}={event.state[key]}" for key in KEYS)
+                   + " ".join(f"{key}={event.state[key]}" for key in KEYS + MORE
+                              if key in event.state)
                    + f" {event.label}\n" for number, event in enumerate(scenario.events))
 
 

@@ -7,6 +7,7 @@ from driver.story.model import (
     CRASH,
     FLAGS,
     KINDS,
+    MORE,
     actor_names,
     claimed_text,
     first_difference,
@@ -129,6 +130,7 @@ def state_cell(state, differing=frozenset()):
         numbers.append(part("mapcount", f"mapcount {state['mapcount']}"))
     flags = [part(key, name if state[key] else f"no {name}", "on" if state[key] else "off")
              for key, name in FLAGS.items() if key in state]
+    flags += [part(key, f"{key} {state[key]}") for key in MORE if key in state]
     return "<br>".join(filter(None, ("".join(numbers), "".join(flags))))
 
 

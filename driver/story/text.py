@@ -6,6 +6,7 @@ import textwrap
 from driver.core.tables import grid
 from driver.story.model import (
     KINDS,
+    MORE,
     actor_names,
     merge,
     runs,
@@ -28,7 +29,8 @@ def compact(state):
         return "-"
     numbers = f"{state.get('refs', '.')}r {state.get('mapcount', '.')}m "
     return numbers + "".join("." if key not in state else sign if state[key] else "-"
-                             for key, sign in zip(("lru", "locked", "cached"), "LKC"))
+                             for key, sign in zip(("lru", "locked", "cached"), "LKC")) \
+        + "".join(f" {key}={state[key]}" for key in MORE if key in state)
 
 
 def step_table(columns):

@@ -85,9 +85,11 @@ def image(context, guard):
 
 
 def suites_of(guard):
-    """(the KUnit suites, the selftests) that have the checks which must fail."""
+    """(the KUnit suites, the selftests with arguments) that have the checks which must fail."""
     tests = {fixture: test for test in build.SELFTESTS for fixture in build.fixtures(test)}
     tests["mm_sync"] = schedule_files.INTERFACE
+    tests.update((check.split(".")[0], f"{schedule_files.TEST} guest.args={file}")
+                 for check, file in schedule_files.files(guard.fails).items())
     first = {check.split(".")[0] for check in guard.fails}
     return sorted(first - tests.keys()), sorted({tests[name] for name in first & tests.keys()})
 
@@ -105,13 +107,15 @@ def run_checks(context, guard, kernel):
             else:
                 seen.update(kunit.exec_qemu(context, kernel, f"{log}-{suite}", glob, guard.append,
                                             bool(guard.dies)))
-    for test in tests:
+    for words in tests:
+        test = words.split()[0]
         # What a kernel without this guard reports is not judged here
         apart = context.counted_by(Tally())
         found, _ = selftests.boot(apart, kernel, selftests.initramfs(context), f"{log}-{test}",
-                                  f"kunit.enable=0 guest.test={test}", bool(guard.dies),
+                                  " ".join([f"kunit.enable=0 guest.test={words}", *guard.append]),
+                                  bool(guard.dies),
                                   what=f"{test} without {guard.name}")
-        seen.update(found)
+        seen.update(found or schedule_files.died_in(f"{log}-{test}"))
     return seen
 
 
@@ -121,7 +125,8 @@ def checks(context, guard):
     seen = run_checks(context, guard, image(context, guard))
     for check in guard.fails:
         # A kernel that dies in another check is no proof
-        dead = check == guard.dies and check not in seen and kunit.died(seen)
+        dead = check == guard.dies and check not in seen and (
+            f"{check}." in seen if check.count(".") == 3 else kunit.died(seen))
         context.tally.check(dead or seen.get(check) == "fail",
                             f"{check} is {seen.get(check, 'missing')}, not fail, with this "
                             f"removed: {guard.removes}", rerun)

@@ -39,10 +39,16 @@ def ident(path):
     return path
 
 
+def files(checks):
+    """{check: its schedule file, in the guest} of those that are runs of one that is shipped."""
+    return {check: f"{FOLDER}/{check.split('.')[0]}.sched" for check in checks
+            if check.count(".") == 3}
+
+
 def checker(context):
     """What looks for mistakes: built at once, or, of an older kernel's, with the selftests."""
     base = context.base
-    if base.newest and not base.foreign:
+    if base.newest and not base.foreign and not base.has_points:
         return build.schedule_checker(base)
     return os.path.join(build.selftests(base, context.commit["all"]), TEST)
 
@@ -73,10 +79,18 @@ def boot(context, initrd, column, append, rerun, log):
     return results, reasons, stories(read(logfile(f"{log}.tap")))
 
 
+def unfinished(printed):
+    return [story for story in stories(printed).values() if story.outcome == "unfinished"]
+
+
+def died_in(log):
+    """The run in which the kernel died, by a name as kunit.died() looks for."""
+    return {f"{story.id}.": "fail" for story in unfinished(read(logfile(f"{log}.tap")))}
+
+
 def death(printed, console):
     """What is known of a run in which the kernel died: which, its sessions, the last events."""
-    told = stories(printed)
-    open_ones = [story for story in told.values() if story.outcome == "unfinished"]
+    open_ones = unfinished(printed)
     splat = SPLAT.search(console)
     if not open_ones or not splat:
         return ""
@@ -153,6 +167,7 @@ def shipped(path):
 def follow(context, path, columns, verbose=False):
     """Run one schedule file, and draw it; verbose: print all events."""
     check(checker(context), path)
+    columns = columns[-1:] if context.base.has_points else columns
     tests = build.selftests(context.base, context.commit["all"])
     initrd = qemu.initramfs(context.base, tests, more=[path], name="initramfs-schedule")
     known, told, unlike = expected.load("schedule_files", context.base.release), {}, set()
@@ -227,16 +242,17 @@ MISTAKES = (
      "10: there is no sync point 'FIND_GET_ENTRY_LODAED'; the nearest are FIND_GET_ENTRY_LOADED,"),
     ("one@FIND_GET_ENTRY_LOADED", "one.snip", "10: expected a step of the session 'one'"),
     ("lru=1", "lru=yes", "10: expected lru, not above 100000, found 'yes'"),
-    ("lru=1", "lur=1", "10: expected refs=, mapcount=, lru=, locked=, cached=, claimed, found lur"),
+    ("lru=1", "lur=1", "10: expected refs=, mapcount=, lru=, locked=, cached=, order=, index=, dirty=, writeback=, "
+     "size=, claimed, found lur"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT", "10: expected SESSION@WAIT for LOCK"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "never one", "10: expected never SESSION@POINT"),
     ("\tone@FIND_GET_ENTRY_LOADED lru=1", "[ext4 one", "10: expected a ']'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for folio_lock",
      "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
-     "some rw_semaphore) and the end of the line after 'for', found 'folio_lock'"),
+     "some rw_semaphore, i_pages) and the end of the line after 'for', found 'folio_lock'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for invalidate_lock mapcount=0",
      "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
-     "some rw_semaphore) and the end of the line after 'for', found 'invalidate_lock mapcount=0'"),
+     "some rw_semaphore, i_pages) and the end of the line after 'for', found 'invalidate_lock mapcount=0'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for", "10: expected a lock (PTL, "),
     ("cut: truncate f 2", "cut: truncate f 2 = datta",
      "8: expected 0 or an error like EBUSY after '=', found 'datta'"),

@@ -102,7 +102,8 @@ def parsed(*words):
 def counted(commit=None, **base):
     """A context whose base has these properties, and no tree."""
     known = {"release": "7.3", "version": "7.3.4", "suffix": "", "newest": True, "foreign": False,
-             "uml_smp": True, "src": "/nowhere", "dir": "/nowhere", "tree": threading.RLock()}
+             "uml_smp": True, "has_points": False, "src": "/nowhere", "dir": "/nowhere",
+             "tree": threading.RLock()}
     context = SimpleNamespace(base=mock.Mock(**{**known, **base}), tally=Tally(),
                               commit=commit or defaultdict(lambda: "0"), shared={})
     context.counted_by = lambda tally: SimpleNamespace(**{**vars(context), "tally": tally})

@@ -81,7 +81,11 @@ class Mutants(Case):
         self.assertEqual([first.name, *(step.name for step in plan)], [command.WITH_ALL, *known])
         for step in plan:
             self.assertEqual(bool(step.needs), known[step.name].explored, step.name)
+        [step] = command.plan(["lab-split-stores-part"])
+        self.assertEqual([bool(step.unfit(counted(release=release))) for release in
+                          ("7.3", "6.12")], [False, True])
         [step] = command.plan(["orphan-ignores-rmap"])
+        self.assertFalse(step.unfit(counted(release="6.12")))
         self.assertEqual((step.name, step.rerun),
                          ("orphan-ignores-rmap", "./run mutants orphan-ignores-rmap"))
 
@@ -176,8 +180,8 @@ class Table(Case):
 
 
 class Checks(Case):
-    def failures(self, seen, dies=None):
-        context, fails = counted(), ["s.a", "s.b"]
+    def failures(self, seen, dies=None, fails=("s.a", "s.b")):
+        context = counted()
         guard = SimpleNamespace(name="m", fails=fails, dies=dies, removes="the guard")
         self.patch(guards, "image", run_checks=lambda context, guard, kernel: seen)
         self.assertEqual(guards.checks(context, guard), seen)
@@ -198,15 +202,26 @@ class Checks(Case):
                 ({"s.": "fail", "s.a": "fail", "s.b": "pass"}, "s.b", 1),
                 ({"s.": "fail", "s.a": "fail"}, None, 1)):
             self.assertEqual(len(self.failures(seen, dies=dies)), count, seen)
+        # Of a schedule file, in just that run
+        run = "my.one.ext4.large"
+        for seen, count in (({f"{run}.": "fail"}, 0), ({"my.two.ext4.large.": "fail"}, 1),
+                            ({"s.": "fail"}, 1), ({}, 1), ({run: "pass"}, 1)):
+            self.assertEqual(len(self.failures(seen, run, [run])), count, seen)
 
     def test_just_what_is_named_runs(self):
         uml, qemu, boot = (mock.Mock(return_value=seen) for seen in ({}, {}, ({}, {})))
         self.patch(kunit, exec_uml=uml, exec_qemu=qemu)
         self.patch(guards.selftests, "initramfs", boot=boot)
+        self.patch(guards.schedule_files, died_in=lambda log: {})
         for name, smp, run, suite in (
                 ("orphan-ignores-rmap", True, uml, "folio_isolate_lru"),
                 ("orphan-ignores-rmap", False, qemu, "folio_isolate_lru"),
-                ("tcp-hides-shared-frags", True, boot, "tcp_zerocopy_splice")):
+                ("tcp-hides-shared-frags", True, boot, "tcp_zerocopy_splice"),
+                ("lab-map-reads-size-late", True, boot, "folio_sched")):
             guards.run_checks(counted(uml_smp=smp), mutant.Mutant(name), "kernel")
             self.assertIn(f"without-{name}-{suite}", run.call_args.args)
-        self.assertEqual([run.call_count for run in (uml, qemu, boot)], [1, 1, 1])
+        self.assertEqual([run.call_count for run in (uml, qemu, boot)], [1, 1, 2])
+        self.assertEqual(boot.call_args.args[4:],
+                         ("kunit.enable=0 guest.test=folio_sched "
+                          "guest.args=schedules/shrink.sched panic_on_warn=1", True))
+

@@ -65,6 +65,9 @@ class Stories(Case):
                      "mm_sync:   0:FIND_LOADED"):
             self.assertIn(part, said)
         self.assertEqual(schedule_files.death(text, "[ 2.0] fine\n"), "")
+        for printed, want in ((text, {f"{NAME}.": "fail"}), (story(), {}), ("", {})):
+            self.patch(schedule_files, read=lambda path, printed=printed: printed)
+            self.assertEqual(schedule_files.died_in("x"), want)
 
 
 class Follow(Case):

@@ -6,7 +6,7 @@ import os
 from driver.core import paths
 from driver.core.process import output
 from driver.core.stage import Fail
-from driver.kernel import debian, source
+from driver.kernel import context, debian, source
 from driver.kernel.debian import NotShipped
 from driver.kernel.source import GIT_ENV, RELEASES, Base
 from driver.tests.helpers import Case, log, put
@@ -223,6 +223,14 @@ class Kdir(Out):
         self.assertEqual(self.files(base), {**want, "mm/vmscan.c": "int ab;", "mm/new.c": "int c;"})
         self.assertEqual(self.take().commit, base.commit)
         return base
+
+    def test_with_points(self):
+        """Where the lab's mails are applied nothing is composed."""
+        self.assertFalse(self.take().has_points)
+        put(self.tree, {"mm/sync_point.c": "int p;\n"})
+        base = self.take()
+        self.assertTrue(base.has_points)
+        self.assertEqual(context.Commits(base)["mm+lab"], base.commit)
 
     def test_no_kernel(self):
         self.assertFail("no kernel tree there", source.from_kdir, self.out_dir)

@@ -60,12 +60,20 @@ class Story(Case):
         scenario = model.parse(without(CONSOLE, "end F"))["F"]
         self.assertEqual((scenario.outcome, scenario.runs), ("refuted", 0))
 
+    def test_more_of_a_state(self):
+        """What not each state has is shown where it is there."""
+        more = CONSOLE.replace("cached=1 listed=1|0", "cached=1 order=2 index=20 listed=1|0")
+        told = model.parse(more)["F"]
+        self.assertEqual((told.events[0].state["order"], told.events[0].state["index"]), (2, 20))
+        self.assertNotEqual(model.timeline(told), model.timeline(model.parse(CONSOLE)["F"]))
+        self.assertTrue(story_text.compact(told.events[0].state).endswith(" order=2 index=20"))
+
     def test_malformed(self):
         for good, bad in (("stop|ENTRY", "halt|ENTRY"), ("0|B|stop", "0|X|stop"),
                           ("event 2", "event 3"), ("event 2", "event two"),
                           ("|pass|UNLOCKED", "|pass"), ("refs=1 mapcount=0 lru=1 ", "refs=1 "),
                           (" listed=1|0", "|0"),
-                          ("locked=1|refs", "dirty=1|refs"), ("locked=1|refs", "locked=|refs"),
+                          ("locked=1|refs", "dirt=1|refs"), ("locked=1|refs", "locked=|refs"),
                           ("|missing|", "|lost|"), ("verdict refuted", "verdict fine"),
                           ("verdict refuted|", "verdict refuted"), ("end F|100", "end G|100"),
                           ("end F|100", "end F"), ("begin F|", "begin F F|"),

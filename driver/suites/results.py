@@ -114,11 +114,16 @@ def table(which, kept):
         if seen else ""
 
 
+def from_doc(link):
+    """A link as it is in doc/: one within the project is from its top."""
+    return link if "://" in link else f"../{link}"
+
+
 def claims():
     """Each claim: who says so, and what comes of it."""
     titles = scenarios.titles()
     rows = [[f"`{name}` {titles[name]}",
-             f"[{claim.source['role']}, {claim.source['date']}]({claim.source['link']})",
+             f"[{claim.source['role']}, {claim.source['date']}]({from_doc(claim.source['link'])})",
              *(model.in_full(verdict, claim.injected) for verdict in claim.verdicts.values())]
             for name, claim in scenarios.claims().items()]
     return markdown([["claim", "source", *scenarios.KERNELS], *rows])

@@ -15,6 +15,7 @@ from driver.story.model import (
     freed_while_linked,
     turn,
     unlike,
+    verdict,
     words,
 )
 
@@ -22,7 +23,7 @@ from driver.story.model import (
 SANS, BOLD, ITALIC, MONO = 6.3, 7.7, 5.4, 6.4
 ROW, LINE_UP, FORK = 23, 13, 28     # heights: an event, a line of claim below it, a fork
 LEAST_FOLD = 3                      # points that are drawn as one
-BANNER = 48                         # letters that go below the columns of the state
+BANNER = 46                         # letters that go below the columns of the state
 BARS = {"refs": 8, "mapcount": 6}   # drawn as bars at most; the number says how many there are
 STYLE = """\
 svg text { font: 11px "DejaVu Sans", Verdana, Helvetica, Arial, sans-serif; fill: #1a1a1a }
@@ -194,8 +195,8 @@ class Layout:
         crash = CRASH if freed_while_linked(scenario.events[place]) else ""
         if place != self.turns:
             return crash
-        said = textwrap.shorten(scenario.reason.partition("; see ")[0], BANNER, placeholder=" ...")
-        return crash or f"{scenario.outcome}: {said}"
+        said = verdict(scenario).partition("; see ")[0]
+        return crash or textwrap.shorten(said, BANNER, placeholder=" ...")
 
     def claim(self, scenario, label):
         text = claimed_text(self.steps[label], scenario) if label in self.steps else ""

@@ -16,7 +16,7 @@ MORE = ("order", "index", "dirty", "writeback", "size")     # of either, where i
 KINDS = {"pass": "passes", "stop": "is held at", "wait": "waits for", "end": "is done"}
 # What comes of a claim, of a schedule of the explorer, of a schedule file; and of any of them.
 OUTCOMES = ("reproduced", "refuted", "blocked", "no violation", "violated", "as written", "differs",
-            "error")
+            "does not end", "error")
 CRASH = "freed while on a list"
 
 

@@ -14,7 +14,8 @@ from driver.suites.explorer import NO_BOUND, explored, flags, judge, replay_comm
 
 # On each mutant: which set, and how many preemptions at most.
 SETS = [("FT", NO_BOUND), ("FTM", NO_BOUND), ("TB", NO_BOUND), ("FTR", NO_BOUND),
-        ("FTBR", 2), ("FTK", 2), ("TI", NO_BOUND), ("TMZ", NO_BOUND), ("DTW", NO_BOUND)]
+        ("FTBR", 2), ("FTK", 2), ("TI", NO_BOUND), ("TMZ", NO_BOUND), ("DTW", NO_BOUND),
+        ("FB", NO_BOUND)]
 LIMIT = 600                 # seconds, for a set
 UNMUTATED = "none"
 ROWS = "guards"             # in context.shared: {name: {set: Found}}

@@ -6,7 +6,7 @@ import re
 import subprocess
 
 from driver.core import expected
-from driver.core.paths import logfile, read, shown
+from driver.core.paths import ROOT, logfile, read, shown
 from driver.core.stage import Fail, say, stage
 from driver.kernel import build, qemu
 from driver.story import model, text
@@ -15,7 +15,10 @@ from driver.suites.kunit import QEMU
 
 TEST = "folio_sched"
 FOLDER = "schedules"            # of those that are shipped
+ALONE = "alone"                 # in it: for a guest of their own, which may be lost to them
+FILES = os.path.join(ROOT, "tools/testing/selftests/mm", FOLDER)
 CATEGORY = "sync_point"         # of run_vmtests.sh
+NEEDS_SWAP = "\nneeds swap"     # says a file
 NEEDED = "CONFIG_MM_SYNC_POINTS_DEBUGFS"     # says a test that skips
 COLUMNS = list(scenarios.KERNELS)
 AS_WRITTEN = "as written"
@@ -28,6 +31,12 @@ ARGUMENTS = {TEST: f"{FOLDER}/*.sched", INTERFACE: ""}
 
 def is_file(argument):
     return argument.endswith(".sched")
+
+
+def paths():
+    """{name: path} of those that are shipped."""
+    return {name: os.path.join(folder, name) for folder in (FILES, os.path.join(FILES, ALONE))
+            for name in sorted(os.listdir(folder)) if is_file(name)}
 
 
 def ident(path):
@@ -123,10 +132,11 @@ def judge_run(tally, where, name, result, story, rerun, want):
                 f"{where}: {name} is '{said}', but its result is '{result}'", rerun)
 
 
-def verdicts_of(column):
-    """{run: verdict} of those that are not to go as written."""
-    _, found = expected.load_file("schedule_files")
-    return {name: those[column] for name, those in found["verdicts"].items() if column in those}
+def verdicts_of(column, want, which="schedule_files"):
+    """{run: verdict} of those that are not to go as written; want: {check: verdict}."""
+    _, found = expected.load_file(which)
+    return {name: those[column] for name, those in found["verdicts"].items()
+            if column in those and want.get(name) == "fail"}
 
 
 def on(context, column, test=""):
@@ -141,7 +151,7 @@ def on(context, column, test=""):
         want = {name: verdict for name, verdict in want.items() if "." in name
                 and name.startswith("mm_sync.") == (test != TEST)}
     judge(context, f"system calls on {column}", results, want, told, rerun, reasons,
-          verdicts_of(column))
+          verdicts_of(column, want))
     return log
 
 
@@ -161,32 +171,66 @@ def without_points(context):
 
 
 def shipped(path):
-    return os.path.basename(os.path.dirname(os.path.abspath(path))) == FOLDER
+    """Which file of driver/expected/ has what is expected of a schedule file, if any."""
+    folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    return {FOLDER: "schedule_files", ALONE: ALONE}.get(folder, "")
+
+
+def needs(path):
+    """What a guest is told that runs a schedule file."""
+    return " guest.swap" * (NEEDS_SWAP in read(path))
 
 
 def follow(context, path, columns, verbose=False):
-    """Run one schedule file, and draw it; verbose: print all events."""
+    """Run one schedule file, draw it, and return {column: {run: Scenario}}; verbose: print all
+    events."""
     check(checker(context), path)
     columns = columns[-1:] if context.base.has_points else columns
     tests = build.selftests(context.base, context.commit["all"])
     initrd = qemu.initramfs(context.base, tests, more=[path], name="initramfs-schedule")
-    known, told, unlike = expected.load("schedule_files", context.base.release), {}, set()
-    name = os.path.basename(path)
+    which, told, unlike = shipped(path), {}, set()
+    known = expected.load(which or "schedule_files", context.base.release)
+    name, swap = os.path.basename(path), needs(path)
     for column in columns:
         rerun = f"./run replay --on {column} {path}"
         results, reasons, told[column] = boot(
-            context, initrd, column, f"guest.test={TEST} guest.args={name}", rerun,
+            context, initrd, column, f"guest.test={TEST} guest.args={name}{swap}", rerun,
             f"schedule-{column}")
         want = {each: "skip" if each in reasons else "pass" for each in results}
-        if shipped(path):       # some are to fail on stock
+        if which:               # some are to fail on stock
             want = {each: known[column].get(each, want[each]) for each in want}
         judge(context, f"{name} on {column}", results, want, told[column], rerun, reasons,
-              verdicts_of(column) if shipped(path) else None)
+              verdicts_of(column, want, which) if which else None)
         unlike |= {each for each in results if results[each] != want[each]}
         ran = any(verdict != "skip" for verdict in results.values())
         context.tally.check(ran, f"{name} on {column}: each run is skipped: "
                             + "; ".join(dict.fromkeys(reasons.values())), rerun)
     draw(context, told, unlike, path, verbose)
+    return told
+
+
+def each_time(printed):
+    """{run: [its timeline, each time that it was run]}."""
+    runs = {}
+    for part in re.split(r"(?m)^(?=.*folio_race: begin )", printed)[1:]:
+        for name, story in stories(part).items():
+            runs.setdefault(name, []).append(model.timeline(story) + model.verdict(story))
+    return runs
+
+
+def repeat(context, path, column, times):
+    """Run one schedule file several times in one guest: each time the same must happen."""
+    name, log = os.path.basename(path), f"schedule-{column}-repeated"
+    tests = build.selftests(context.base, context.commit["all"])
+    initrd = qemu.initramfs(context.base, tests, more=[path], name="initramfs-schedule")
+    boot(context, initrd, column, f"guest.test={TEST} guest.args=" + ",".join([name] * times)
+         + needs(path), None, log)
+    runs = each_time(read(logfile(f"{log}.tap")))
+    context.tally.check(runs, f"{name} on {column}: no run was seen")
+    for run, seen in runs.items():
+        context.tally.check(len(seen) == times and len(set(seen)) == 1,
+                            f"{run} on {column}: {len(set(seen))} different stories in "
+                            f"{len(seen)} of {times} runs")
 
 
 def draw(context, told, first, path, verbose=False):
@@ -222,7 +266,7 @@ MISTAKES = (
     ("files tmpfs", "files", "2: expected tmpfs, ext4 or ramfs, found the end of the line"),
     ("files tmpfs", "folios huge", "2: expected small or large, found 'huge'"),
     ("title A test\n", "", "9: expected a title before the end of the file"),
-    ("setup\n", "", "3: expected title, files, folios, setup, session or permutation, found"),
+    ("setup\n", "", "3: expected title, files, folios, needs, setup, session, permutation, found"),
     ("file f 8", "file f", "4: expected file NAME PAGES, found the end of the line"),
     ("file f 8", "file f 8x", "4: expected file NAME PAGES, not above 1024, found '8x'"),
     ("file f 8", "file f 8 9", "4: expected the end of the line, found '9'"),

@@ -4,7 +4,7 @@
 import os
 from unittest import mock
 
-from driver.core.paths import ROOT
+from driver.core.paths import ROOT, read
 from driver.kernel import build
 from driver.suites import schedule_files
 from driver.tests.consoles import told
@@ -74,23 +74,29 @@ class Follow(Case):
     def follow(self, verdicts, path="my.sched", name=NAME, reasons=None):
         def boot(context, initrd, column, append, rerun, log):
             self.assertEqual(append, f"guest.test=folio_sched guest.args={os.path.basename(path)}")
-            known = schedule_files.verdicts_of(column).get(name, "differs: x").replace(": ", "|", 1)
+            known = schedule_files.verdicts_of(column, {name: "fail"},
+                                               schedule_files.shipped(path) or "schedule_files")
+            known = known.get(name, "differs: x")
+            known = known.replace(": ", "|", 1) if ": " in known else f"{known}|"
             said = story("as written|" if verdicts[column] == "pass" else known, name)
             return {name: verdicts[column]}, (reasons or {}), schedule_files.stories(said)
         draw = self.patch(schedule_files, "draw", "check", "checker", boot=boot)
         self.patch(schedule_files.build, "selftests")
         self.patch(schedule_files.qemu, "initramfs")
+        self.patch(schedule_files, needs=lambda path: "")
         tally = tally_of(schedule_files.follow, path, [*verdicts])
         return tally, draw.call_args.args[2]
 
     def test_follow(self):
         """Those that are shipped may be known to fail; one of the user's not, whatever its name."""
         shipped, orphan = "x/schedules/orphan.sched", "orphan.orphan.tmpfs.small"
+        alone, swapped = "x/schedules/alone/swapped.sched", "swapped.truncate.tmpfs.large"
         for verdicts, path, name, reruns in (
                 ({"stock": "pass", "patched": "pass"}, "my.sched", NAME, []),
                 ({"stock": "pass", "patched": "fail"}, "my.sched", NAME, ["patched my.sched"]),
                 ({"stock": "fail", "patched": "pass"}, shipped, orphan, []),
                 ({"stock": "pass"}, shipped, orphan, [f"stock {shipped}"]),
+                ({"stock": "fail", "patched": "pass"}, alone, swapped, [f"patched {alone}"]),
                 ({"stock": "fail"}, "x/orphan.sched", orphan, ["stock x/orphan.sched"])):
             tally, first = self.follow(verdicts, path, name)
             self.assertEqual({*tally.reruns}, {f"./run replay --on {each}" for each in reruns})
@@ -147,15 +153,34 @@ class Follow(Case):
             tally = tally_of(schedule_files.without_points)
             self.assertEqual((tally.passed, len(tally.failed)), (len(tests) - failed, failed))
 
+    def test_repeat(self):
+        """Each time the same must happen, as often as it is to be run."""
+        self.patch(schedule_files.build, "selftests")
+        self.patch(schedule_files.qemu, "initramfs")
+        self.patch(schedule_files, "boot", needs=lambda path: "")
+        other = story("differs|x")
+        for failed, printed in ((0, story() * 3), (1, story() * 2), (1, story() * 2 + other),
+                                (1, ""), (1, story() + story(name="a.b.tmpfs.small") * 3)):
+            self.patch(schedule_files, read=lambda path, printed=printed: printed)
+            tally = tally_of(schedule_files.repeat, "x.sched", "stock", 3)
+            self.assertEqual(len(tally.failed), failed, tally.failed)
+
+    def test_needs(self):
+        folder = self.folder({"a.sched": "title x\nneeds swap\n", "b.sched": "# needs swap\n"})
+        self.assertEqual([schedule_files.needs(os.path.join(folder, name))
+                          for name in ("a.sched", "b.sched")], [" guest.swap", ""])
+
     def test_shipped(self):
-        folder = os.path.join(ROOT, "tools/testing/selftests/mm", schedule_files.FOLDER)
-        files = os.listdir(folder)
-        self.assertTrue(files)
-        names = {name.split(".")[0] for name in
-                 schedule_files.expected.load("schedule_files")["patched"] if name.count(".") == 3}
-        self.assertEqual({file.removesuffix(".sched") for file in files}, names)
-        for file in files:
-            path = os.path.join(folder, file)
-            self.assertEqual(schedule_files.ident(path), path)
-            self.assertTrue(schedule_files.shipped(path))
+        files = schedule_files.paths()
+        listed = read(os.path.join(ROOT, "series/lab/07-run-system-calls-on-a/files"))
+        for which, folder in (("schedule_files", ""), ("alone", "alone/")):
+            names = {name.split(".")[0] for name in
+                     schedule_files.expected.load(which)["patched"] if name.count(".") == 3}
+            self.assertTrue(names)
+            for name in names:
+                path = files.pop(f"{name}.sched")
+                self.assertEqual(schedule_files.ident(path), path)
+                self.assertEqual(schedule_files.shipped(path), which)
+                self.assertIn(f"/schedules/{folder}{name}.sched\n", listed)
+        self.assertEqual(files, {})
         self.assertFalse(schedule_files.shipped("my.sched"))

@@ -21,6 +21,7 @@ from driver.core.tables import grid
 from driver.kernel import build, debian, source
 from driver.kernel.context import Context, further
 from driver.suites import (
+    claims,
     debugged,
     docs,
     explorer,
@@ -149,6 +150,7 @@ def plan():
     return [
         Step("driver", "the driver's own tests", 0.3, driver),
         Step("lint", "ruff on the driver", 0.2, lint),
+        Step("claims", "the record of claims names what there is", 0.1, claims.check),
         Step("mails", "patches/ is what series/ composes to", 0.2, patches.recompose),
         Step("checkpatch", "checkpatch --strict on the mails", 0.5, patches.checkpatch),
         Step("kunit-uml", "KUnit under UML, with one CPU and with two", 2,

@@ -9,13 +9,14 @@ from driver.core.stage import Fail
 from driver.kernel import compose
 
 FOLDER = os.path.join(ROOT, "mutants")
+FIXES = os.path.join(FOLDER, "fixes")
 # From which kernels a mutant may remove a guard, and where it may run.
 ON = ("mm", "mm+tcp", "mm+lab")
 WHERE = ("uml", "qemu", "kcsan")
 
 
-def names():
-    return sorted(name[:-5] for name in os.listdir(FOLDER) if name.endswith(".diff"))
+def names(folder=FOLDER):
+    return sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".diff"))
 
 
 class Mutant:
@@ -54,6 +55,27 @@ class Mutant:
     def explored(self):
         """Is it one that the explorer runs on?"""
         return self.on == "mm+lab" and self.where == "uml" and self.sets != ["none"]
+
+
+class Fix:
+    """mutants/fixes/<name>.diff: what another kernel has, put into that of the lab.
+
+    Which runs of schedule files pass then stands above the diff.
+    """
+
+    def __init__(self, name, folder=FIXES):
+        self.name = name
+        self.diff = read(os.path.join(folder, name + ".diff"))
+        header = dict(re.findall(r"^([A-Z]\w+): (.*)$", self.diff.split("diff --git")[0], re.M))
+        for line in ("Adds", "Passes"):
+            if line not in header:
+                raise Fail(f"mutants/fixes/{name}.diff has no line '{line}: ...' above its diff")
+        self.adds, self.passes = header["Adds"], header["Passes"].split(", ")
+
+
+def fixed(base, onto, fix):
+    """A commit on top of onto, with a fix."""
+    return compose.altered(base, onto, fix.diff, f"mutants/fixes/{fix.name}.diff")
 
 
 def known():

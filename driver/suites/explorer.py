@@ -61,6 +61,11 @@ def options():
     return re.findall(r'\{ "([^"]+)",', table_of("options"))
 
 
+def own_sets():
+    """Those that KUnit explores by itself."""
+    return re.findall(r'\{ "([^"]+)", -?\d+ \}', table_of("sets"))
+
+
 def points():
     return re.findall(r"^MM_SYNC_POINT\((\w+)", read(POINTS), re.M) + ["END", "WAIT"]
 

@@ -17,7 +17,7 @@ from driver.core.stage import Fail
 from driver.core.tables import markdown
 from driver.kernel.source import RELEASES
 from driver.story import model, svg
-from driver.suites import guards, picture, scenarios, selftests
+from driver.suites import guards, picture, record, scenarios, selftests
 from driver.suites.kunit import QEMU
 
 README = os.path.join(ROOT, "README.md")
@@ -120,12 +120,13 @@ def from_doc(link):
 
 
 def claims():
-    """Each claim: who says so, and what comes of it."""
+    """Each claim: who says so, and what comes of it, or what is missing to see that."""
     titles = scenarios.titles()
-    rows = [[f"`{name}` {titles[name]}",
+    rows = [[f"`{name}` {claim.title or titles[name]}",
              f"[{claim.source['role']}, {claim.source['date']}]({from_doc(claim.source['link'])})",
-             *(model.in_full(verdict, claim.injected) for verdict in claim.verdicts.values())]
-            for name, claim in scenarios.claims().items()]
+             *([model.in_full(verdict, claim.injected) for verdict in claim.verdicts.values()]
+               if claim.runs else [f"not run: {claim.missing}", ""])]
+            for name, claim in record.load().items()]
     return markdown([["claim", "source", *scenarios.KERNELS], *rows])
 
 

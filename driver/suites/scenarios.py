@@ -4,7 +4,6 @@
 import difflib
 import os
 import re
-from dataclasses import dataclass
 
 from driver.core import expected
 from driver.core.paths import OUT, ROOT, logfile, read, shown, write
@@ -12,7 +11,7 @@ from driver.core.stage import Fail, say, stage
 from driver.kernel import build, console
 from driver.kernel.compose import STOCK_LAB
 from driver.story import model, page, text
-from driver.suites import kunit, picture
+from driver.suites import kunit, picture, record
 from driver.suites.kunit import QEMU, UML_SMP
 
 # {column: kernel}
@@ -33,29 +32,9 @@ PAGE = os.path.join(OUT, "replay.html")
 RERUN = "./run replay"
 
 
-@dataclass
-class Claim:
-    """What driver/expected/claims.toml says of one."""
-    source: dict            # link, date, role, ended
-    verdicts: dict          # {column: verdict}
-    injected: str
-
-
 def claims(folder=None):
-    """{id: Claim}."""
-    path, found = expected.load_file("claims", folder)
-    known = {}
-    for name, about in found["claim"].items():
-        if about.get("source") not in found["source"]:
-            raise Fail(f"{shown(path)}: {name} has no source of these: "
-                       + ", ".join(found["source"]))
-        verdicts = {column: about.get(column, "") for column in KERNELS}
-        for column, verdict in verdicts.items():
-            if not re.match(r"(reproduced|refuted|blocked): \S", verdict):
-                raise Fail(f"{shown(path)}: {name} has no verdict for {column}: a word of "
-                           "reproduced, refuted, blocked, a colon, and the reason")
-        known[name] = Claim(found["source"][about["source"]], verdicts, about.get("injected", ""))
-    return known
+    """{id: Claim} of those that a scenario of their name replays."""
+    return {name: claim for name, claim in record.load(folder).items() if claim.scenario}
 
 
 def titles():

@@ -69,10 +69,20 @@ class Mutants(Case):
             self.assertFalse(guard.dies and guard.dies not in guard.fails, name)
         # Those of older kernels
         folders = {name for name in os.listdir(mutant.FOLDER) if not name.endswith(".diff")}
+        folders.remove("fixes")
         self.assertLessEqual(folders, {f"on-{release}" for release in RELEASES[1:]})
         for folder in folders:
             for file in os.listdir(os.path.join(mutant.FOLDER, folder)):
                 self.assertIn(file.removesuffix(".diff"), mutant.names())
+
+    def test_fixes(self):
+        for name in mutant.names(mutant.FIXES):
+            fix = mutant.Fix(name)
+            self.assertTrue(fix.adds and "\ndiff --git a/" in fix.diff, name)
+            for check in fix.passes:
+                self.assertEqual(expected.load("alone")["patched"].get(check), "fail", name)
+        folder = self.folder({"a.diff": "Adds: x\n\ndiff --git a/b b/b\n"})
+        self.assertFail("a.diff has no line 'Passes", mutant.Fix, "a", folder)
 
     def test_plan(self):
         """In the order of the rows; what the explorer runs on comes after a run with all guards."""

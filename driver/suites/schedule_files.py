@@ -286,8 +286,8 @@ MISTAKES = (
      "10: there is no sync point 'FIND_GET_ENTRY_LODAED'; the nearest are FIND_GET_ENTRY_LOADED,"),
     ("one@FIND_GET_ENTRY_LOADED", "one.snip", "10: expected a step of the session 'one'"),
     ("lru=1", "lru=yes", "10: expected lru, not above 100000, found 'yes'"),
-    ("lru=1", "lur=1", "10: expected refs=, mapcount=, lru=, locked=, cached=, order=, index=, dirty=, writeback=, "
-     "size=, claimed, found lur"),
+    ("lru=1", "lur=1", "10: expected refs=, mapcount=, lru=, locked=, cached=, order=, index=, "
+     "dirty=, writeback=, size=, claimed, found lur"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT", "10: expected SESSION@WAIT for LOCK"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "never one", "10: expected never SESSION@POINT"),
     ("\tone@FIND_GET_ENTRY_LOADED lru=1", "[ext4 one", "10: expected a ']'"),
@@ -296,7 +296,8 @@ MISTAKES = (
      "some rw_semaphore, i_pages) and the end of the line after 'for', found 'folio_lock'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for invalidate_lock mapcount=0",
      "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
-     "some rw_semaphore, i_pages) and the end of the line after 'for', found 'invalidate_lock mapcount=0'"),
+     "some rw_semaphore, i_pages) and the end of the line after 'for', found 'invalidate_lock "
+     "mapcount=0'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for", "10: expected a lock (PTL, "),
     ("cut: truncate f 2", "cut: truncate f 2 = datta",
      "8: expected 0 or an error like EBUSY after '=', found 'datta'"),

@@ -227,6 +227,21 @@ static void set_flag_nonatomic(struct race *race)
 	race->after = race->run->folio->lru.next;
 }
 
+/* As compaction does with the folios of a range, if it can't migrate them */
+static void isolate_putback(struct race *race)
+{
+	struct folio *folios[] = { race->run->folio, race->neighbour };
+
+	for (int i = 0; i < ARRAY_SIZE(folios); i++) {
+		folio_get(folios[i]);
+		KUNIT_EXPECT_TRUE(race->test, folio_isolate_lru(folios[i]));
+		folio_put(folios[i]);
+	}
+	mm_sync_point(TEST_2, race->run->folio);
+	for (int i = 0; i < ARRAY_SIZE(folios); i++)
+		folio_putback_lru(folios[i]);
+}
+
 /*
  * Whoever deletes a neighbour of the folio from the list: the victim of the
  * reports, if the folio was freed while it was on that list.
@@ -263,6 +278,12 @@ static void delete_neighbour(struct race *race)
 #define ACTOR_LOCK	{ 'U', "lock", "has the folio locked for a moment", lock_folio }
 #define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT of the mapping", race_madvise }
 
+#define ACTOR_FLAGS	{ 'W', "flags", "__folio_set_dropbehind(), folio alive", \
+			  set_flag_nonatomic }
+#define ACTOR_VICTIM	{ 'V', "victim", "deletes the neighbour from the list", delete_neighbour, \
+			  .loud = true }
+
+#define PLAIN_WRITE	"a plain write to the flags of a live folio"
 #define STALE_REFERENCE	"a caller of folio_isolate_lru() without a reference"
 
 static const struct scenario scenarios[] = {
@@ -821,12 +842,8 @@ static const struct scenario scenarios[] = {
 	.id = "L",
 	.title = "a non-atomic update of the flags loses PG_lru",
 	.pages = NEIGHBOUR_AFTER, .undrained = true, .warnings = 1,
-	.injected = "a plain write to the flags of a live folio",
-	.actors = { { 'W', "flags", "__folio_set_dropbehind(), folio alive",
-		      set_flag_nonatomic },
-		    ACTOR_DRAIN, ACTOR_TRUNCATE,
-		    { 'V', "victim", "deletes the neighbour from the list", delete_neighbour,
-		      .loud = true } },
+	.injected = PLAIN_WRITE,
+	.actors = { ACTOR_FLAGS, ACTOR_DRAIN, ACTOR_TRUNCATE, ACTOR_VICTIM },
 	.steps = {
 		{ "0", 'W', UNTIL(TEST_1),
 		  CLAIM(2, 0, 0), STATE(2, 0, 0, 0, 1),
@@ -844,6 +861,41 @@ static const struct scenario scenarios[] = {
 		  UNSAID, UNSAID,
 		  "truncate: goes on" },
 		{ "5", 'V', UNTIL(END),
+		  UNSAID, STATE(0, 0, 0, 0, 0),
+		  "victim: list_del corruption" },
+	},
+	.bad = { { 'T', MM_SYNC_FOLIOS_PUT_FREE } },
+	.guard = GUARD('T', RELEASE_BEFORE_LRU, RELEASE_KEPT,
+		       "the look at the links in __page_cache_release()"),
+},
+{
+	.id = "L.putback",
+	.title = "the same, compaction having the folio isolated, and putting it back",
+	.pages = NEIGHBOUR_AFTER, .warnings = 1,
+	.injected = PLAIN_WRITE,
+	.actors = { ACTOR_FLAGS,
+		    { 'C', "compact", "isolates the folio, and puts it back", isolate_putback },
+		    ACTOR_TRUNCATE, ACTOR_VICTIM },
+	.steps = {
+		{ "0", 'C', UNTIL(TEST_2),
+		  CLAIM(2, 0, 0), STATE(2, 0, 0, 0, 1),
+		  "compact: isolated, PG_lru cleared" },
+		{ "1", 'W', UNTIL(TEST_1),
+		  CLAIM(2, 0, 0), STATE(2, 0, 0, 0, 1),
+		  "flags: read" },
+		{ "2", 'C', UNTIL(END),
+		  CLAIM(1, 1, 0), STATE(1, 0, 1, 0, 1),
+		  "compact: back on the LRU list, PG_lru set" },
+		{ "3", 'W', UNTIL(END),
+		  CLAIM(1, 0, 0), STATE(1, 0, 0, 0, 1),
+		  "flags: written back, PG_lru lost" },
+		{ "4", 'T', UNTIL_OR_END(FOLIOS_PUT_FREE),
+		  CLAIM(0, 0, 0), STATE(0, 0, 0, 0, 0),
+		  "truncate: the last put frees the folio, still on the LRU list" },
+		{ "5", 'T', UNTIL_OR_END(END),
+		  UNSAID, UNSAID,
+		  "truncate: goes on" },
+		{ "6", 'V', UNTIL(END),
 		  UNSAID, STATE(0, 0, 0, 0, 0),
 		  "victim: list_del corruption" },
 	},

@@ -54,6 +54,7 @@ static struct {
 	struct mm_sync_run *run;
 	struct task_struct *turn;	/* the one actor that runs, or NULL */
 	struct page *page;	/* that the run keeps when it is freed, or NULL */
+	unsigned long nr_pages;	/* so many of them, from that on */
 } sync = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(sync.lock),
 };
@@ -498,7 +499,7 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	run = sync.run;
-	if (sync.turn != current || !is_under_test(run, folio)) {
+	if (sync.turn != current || run->passing || !is_under_test(run, folio)) {
 		raw_spin_unlock_irqrestore(&sync.lock, flags);
 		return;
 	}
@@ -506,7 +507,7 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 	mapping = run->mapping;
 	me = current_actor(run);
 	hold = !me->hold_off;
-	spin = spin && hold && may_spin(run, me);
+	spin = spin && hold && !run->passed && may_spin(run, me);
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 
 	hold = spin || (hold && may_hold());
@@ -522,6 +523,12 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 			spin_for_turn(run, me);
 		else
 			wait_for_turn(run, me, &flags);
+	} else if (run->passed) {
+		run->passing = true;
+		raw_spin_unlock_irqrestore(&sync.lock, flags);
+		run->passed(run);
+		raw_spin_lock_irqsave(&sync.lock, flags);
+		run->passing = false;
 	}
 	if (mm_sync_is_free(point))
 		count_freed(run, folio);
@@ -629,22 +636,31 @@ void __mm_sync_rwsem(struct rw_semaphore *sem, bool shared)
 	});
 }
 
+static unsigned long pages_of(unsigned int first, unsigned int order)
+{
+	return GENMASK(min(first + BIT(order), BITS_PER_LONG) - 1, first);
+}
+
 /*
  * The allocator is about to take a page that nobody has a reference to.  Does
  * the run want it?
  */
 bool __mm_sync_keep(struct page *page, unsigned int order)
 {
+	const struct page *first = READ_ONCE(sync.page);
 	struct mm_sync_run *run;
+	unsigned int i;
 
-	if (page != READ_ONCE(sync.page))
+	if (!first || page < first || page >= first + READ_ONCE(sync.nr_pages))
 		return false;
 	guard(raw_spinlock_irqsave)(&sync.lock);
 	run = sync.run;
-	if (!run || !run->keep)
+	if (!run || !run->keep || sync.page != first)
 		return false;
-	run->kept = true;
-	run->kept_order = order;
+	i = page - first;
+	run->kept |= !i;
+	run->kept_pages |= pages_of(i, order);
+	run->kept_order[i] = order;
 	return true;
 }
 
@@ -813,6 +829,8 @@ static void start_round(struct mm_sync_run *run)
 	reinit_completion(&run->all_ended);
 	for (int i = 0; i < run->nr_actors; i++)
 		run->actors[i].done = run->actors[i].left;
+	WRITE_ONCE(sync.nr_pages, run->keep && !run->kept_pages ?
+		   min(folio_nr_pages(run->folio), BITS_PER_LONG) : 1);
 	WRITE_ONCE(sync.page, run->keep ? folio_page(run->folio, 0) : NULL);
 	pass_on(run, NULL);
 }
@@ -1105,12 +1123,16 @@ void mm_sync_peek(const struct mm_sync_run *run, struct mm_sync_run *copy)
 	*copy = *run;
 }
 
-static struct page *take_kept(struct mm_sync_run *run)
+static struct page *take_kept(struct mm_sync_run *run, unsigned int i)
 {
-	struct page *page = folio_page(run->folio, 0);
+	struct page *page = folio_page(run->folio, 0) + i;
+	unsigned int order = run->kept_order[i];
 
-	post_alloc_hook(page, run->kept_order, GFP_KERNEL, ALLOC_DEFAULT);
+	post_alloc_hook(page, order, GFP_KERNEL, ALLOC_DEFAULT);
 	set_page_refcounted(page);
+	run->kept_pages &= ~pages_of(i, order);
+	if (i)
+		return page;
 	run->kept = false;
 	run->freed = false;
 	bitmap_zero(run->gone, MM_SYNC_MAX_PAGES);
@@ -1127,22 +1149,25 @@ static struct page *take_kept(struct mm_sync_run *run)
  */
 struct folio *mm_sync_reuse(struct mm_sync_run *run)
 {
-	if (!run->kept || run->kept_order)
+	if (!run->kept || run->kept_order[0])
 		return NULL;
-	take_kept(run);
+	take_kept(run, 0);
 	return run->folio;
 }
 
 /**
- * mm_sync_release() - Let the page allocator have the page after all.
+ * mm_sync_release() - Let the page allocator have the pages after all.
  * @run: The run, whose @keep is false afterwards.
  *
  * Context: Between two rounds, or after the last.
  */
 void mm_sync_release(struct mm_sync_run *run)
 {
-	if (!run->kept)
-		return;
-	run->keep = false;
-	__free_pages(take_kept(run), run->kept_order);
+	if (run->kept_pages)
+		run->keep = false;
+	while (run->kept_pages) {
+		unsigned int i = __ffs(run->kept_pages);
+
+		__free_pages(take_kept(run, i), run->kept_order[i]);
+	}
 }

@@ -200,11 +200,14 @@ struct mm_sync_actor {
  * @choose: In place of @steps: which actor goes on?  @me, or -1, has just got to
  *	a point, and those in @may_go can, of which it returns one.  With a raw
  *	lock held and interrupts off.
+ * @passed: An actor has come by a point at which it can't be held, and goes on
+ *	after this, which is called in its context.  Points that it comes by in
+ *	there are not recorded.  Nobody spins in such a run.
  * @died: Called when the kernel panics, after the schedule was printed.
- * @keep: When the page of @folio is freed, it is kept from the allocator, for
+ * @keep: When a page of @folio is freed, it is kept from the allocator, for
  *	mm_sync_reuse(), if its order is one that the allocator has per CPU.
- * @kept: It is free, and kept.
- * @kept_order: Its order when it was freed.
+ * @kept: The first one is free, and kept.
+ * @kept_pages: All that are, if there are no more than BITS_PER_LONG: a bit each.
  * @once: When @folio has been freed, no point is about it any more: its page may
  *	be part of another one.
  * @starts_itself: When all actors have joined, without mm_sync_start().
@@ -232,10 +235,11 @@ struct mm_sync_run {
 	unsigned int nr_steps;
 	unsigned int nr_actors;
 	int (*choose)(struct mm_sync_run *run, int me, unsigned long may_go);
+	void (*passed)(struct mm_sync_run *run);
 	void (*died)(struct mm_sync_run *run);
 	bool keep;
 	bool kept;
-	unsigned int kept_order;
+	unsigned long kept_pages;
 	bool once;
 	bool starts_itself;
 	unsigned int stall_ms;
@@ -261,6 +265,8 @@ struct mm_sync_run {
 	unsigned long page;	/* which is under test */
 	DECLARE_BITMAP(gone, MM_SYNC_MAX_PAGES);	/* somebody else's now */
 	bool freed;		/* so is the page under test */
+	bool passing;		/* in @passed */
+	u8 kept_order[BITS_PER_LONG];	/* by their first page */
 	unsigned int idle_ticks;
 	unsigned int seen_events;
 	struct completion all_joined;

@@ -19,7 +19,9 @@ KERNELS = {"stock": STOCK_LAB, "patched": "mm+lab"}
 SOURCE = os.path.join(ROOT, "lib/tests/folio_race_kunit.c")
 SUITE = "folio_race.replay."
 # UML has no CONFIG_TRANSPARENT_HUGEPAGE.
-LARGE = "folio_explore.explore_set.FTM/large"
+LARGE = [*(f"folio_explore.explore_set.{name}" for name in
+           ("FTM/large", "FT/pair/size", "TL/large", "SL/large", "ST/pair/size", "FS/pair")),
+         *(f"folio_explore.check_reports.{name}" for name in ("lookup", "place", "tail", "refs"))]
 # What the release of a folio that is on a list comes to on stock, as a WARN with its trace.
 CORRUPTION = re.compile(r"^.*\[ cut here \].*\n(?:.*\n)?.*list_del corruption(?:.*\n)*?"
                         r".*end trace.*\n", re.M)
@@ -76,7 +78,7 @@ def wanted(column, place, idents=(), without=None):
     want.update({SUITE + name: "pass" if model.good(claim.verdicts[column].partition(":")[0])
                  else "fail" for name, claim in claims().items()})
     if place != QEMU:
-        want[LARGE] = "skip"
+        want.update(dict.fromkeys(LARGE, "skip"))
     if idents:
         names = {SUITE + each for each in idents}
         return {name: verdict for name, verdict in want.items() if name in names}

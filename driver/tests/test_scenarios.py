@@ -119,7 +119,7 @@ class Replays(Case):
         # patched has the suites of the mm series as well, and those of what reports links
         self.assertEqual({name for name in patched.keys() - kunit.wanted(QEMU).keys()
                           if not name.startswith("folio_links.")}, stock.keys())
-        self.assertEqual([scenarios.wanted("stock", place)[scenarios.LARGE]
+        self.assertEqual([scenarios.wanted("stock", place)[scenarios.LARGE[0]]
                           for place in (QEMU, UML_SMP)], ["pass", "skip"])
         self.assertEqual(scenarios.wanted("stock", QEMU, ["A", "F.6"]),
                          {"folio_race.replay.A": "pass", "folio_race.replay.F.6": "fail"})

@@ -31,7 +31,10 @@
 /* Where actor R puts the page: in the file, but not in the mapping */
 #define REUSE_INDEX	NR_PAGES
 #define FILE_PAGES	(NR_PAGES + 1)
+/* What is left of the file when its size is changed */
+#define CUT_PAGES	1
 #define LARGE_ORDER	2
+#define PAIR_ORDER	1
 
 #define MAX_DECISIONS	MM_SYNC_MAX_EVENTS
 #define MAX_LINE	900	/* of a record of the kernel's log */
@@ -83,9 +86,14 @@ MODULE_PARM_DESC(states_log2, "log2 of how many states can be told apart");
 enum check {
 	CHECK_PTE,
 	CHECK_INDEX,
+	CHECK_LOOKUP,
+	CHECK_PLACE,
+	CHECK_DIRTY,
 	CHECK_FREE,
 	CHECK_TWICE,
+	CHECK_TAIL,
 	CHECK_RANGE,
+	CHECK_REFS,
 	CHECK_LEAK,
 	CHECK_LRU,
 	CHECK_ISOLATE,
@@ -94,16 +102,22 @@ enum check {
 	CHECK_STUCK,
 };
 
-/* What is checked after each schedule, the first two at each decision as well */
+/* What is checked after each schedule, the first ones at each decision as well */
 static const struct {
 	const char *name;
 	const char *text;
+	const char *spec;	/* in which it can be made to fail, if not X */
 } checks[] = {
 	[CHECK_PTE]	= { "pte", "a PTE maps a folio that is not in the page cache" },
 	[CHECK_INDEX]	= { "index", "a PTE maps a folio of another index" },
+	[CHECK_LOOKUP]	= { "lookup", "a lookup returns a folio of another index", "X/large" },
+	[CHECK_PLACE]	= { "place", "the page cache has a folio at another index", "X/large" },
+	[CHECK_DIRTY]	= { "dirty", "a folio leaves the page cache under writeback" },
 	[CHECK_FREE]	= { "free", "the folio is freed while it is in use" },
 	[CHECK_TWICE]	= { "twice", "the folio is freed twice" },
+	[CHECK_TAIL]	= { "tail", "a part of the folio is freed twice, or in use", "X/large" },
 	[CHECK_RANGE]	= { "range", "the page cache is not as the truncation must leave it" },
+	[CHECK_REFS]	= { "refs", "a part has more or fewer references than users", "X/large" },
 	[CHECK_LEAK]	= { "leak", "the folio can't be freed: a reference too many" },
 	[CHECK_LRU]	= { "lru", "the LRU lists and their counts do not agree" },
 	[CHECK_ISOLATE]	= { "isolate", "a folio is isolated that must not be" },
@@ -116,13 +130,17 @@ struct spec {
 	char text[48];
 	unsigned int nr_actors;
 	struct actor actors[MM_SYNC_MAX_ACTORS];
-	unsigned long lanes;		/* BIT(letter - 'A') */
+	unsigned int may;		/* what any of them may do */
+	unsigned int order;		/* of the folio */
+	pgoff_t index;
 	bool before;			/* the neighbour comes before the folio */
 	bool mapped;			/* the folio is mapped at the start, elsewhere */
 	bool cold;
 	bool invalidate;
 	bool shmem;
-	bool large;
+	bool large;			/* it has the neighbour's page as well */
+	bool pair;			/* it has two pages, the neighbour has another */
+	bool size;			/* T changes the size of the file */
 };
 
 /* A decision: the choices are the actor itself, if it can go on, then the others */
@@ -195,6 +213,7 @@ struct explorer {
 
 	/* What came out */
 	unsigned long failed;		/* BIT(check) */
+	char wrong[96];			/* what a lookup has returned */
 	unsigned int nr_random;
 	unsigned long schedules;
 	unsigned long others;		/* run to find out that they are another shard's */
@@ -214,9 +233,29 @@ static struct explorer *explorer_of(struct race *race)
 	return container_of(race, struct explorer, race);
 }
 
-static bool has_actor(const struct spec *spec, char lane)
+static unsigned int nr_parts(const struct spec *spec)
 {
-	return spec->lanes & BIT(lane - 'A');
+	return 1 << spec->order;
+}
+
+/* Is page @part of what the folio was in the beginning free, and kept? */
+static bool part_is_kept(const struct explorer *ex, unsigned int part)
+{
+	return ex->run.kept_pages & BIT(part);
+}
+
+/* The folio that begins with this page, if one does */
+static struct folio *folio_of_part(const struct explorer *ex, unsigned int part)
+{
+	struct page *page = folio_page(ex->run.folio, 0) + part;
+	struct folio *folio = page_folio(page);
+
+	return !part_is_kept(ex, part) && folio_page(folio, 0) == page ? folio : NULL;
+}
+
+static void check_failed(struct explorer *ex, enum check check)
+{
+	ex->failed |= BIT(check);
 }
 
 /* ---- actors ------------------------------------------------------------- */
@@ -234,13 +273,115 @@ static void put_reference(struct race *race)
 	folio_put(race->run->folio);
 }
 
-static bool came_by(struct race *race, char lane, enum mm_sync_point point)
+static bool came_by(struct race *race, unsigned int may, enum mm_sync_point point)
 {
 	for (int i = 0; i < race->run->nr_events; i++)
 		if (race->run->events[i].point == point &&
-		    explorer_of(race)->spec.actors[race->run->events[i].actor].lane == lane)
+		    explorer_of(race)->spec.actors[race->run->events[i].actor].may & may)
 			return true;
 	return false;
+}
+
+static void truncate(struct race *race)
+{
+	if (explorer_of(race)->spec.size)
+		race_resize(race, CUT_PAGES);
+	else
+		race_truncate_page(race);
+}
+
+/* Between two steps, and where nobody can be held */
+static void look_up(struct explorer *ex, pgoff_t index)
+{
+	struct folio *folio = filemap_get_entry(ex->race.mapping, index);
+
+	if (!folio || xa_is_value(folio))
+		return;
+	if (!folio_contains(folio, index)) {
+		check_failed(ex, CHECK_LOOKUP);
+		scnprintf(ex->wrong, sizeof(ex->wrong),
+			  "a lookup of page %lu returns the folio at page %lu", index,
+			  folio->index);
+	}
+	folio_put(folio);
+}
+
+/* The last page, which a split gets to last */
+static void look_up_page(struct race *race)
+{
+	struct explorer *ex = explorer_of(race);
+
+	look_up(ex, ex->spec.index + nr_parts(&ex->spec) - 1);
+}
+
+/*
+ * An actor is where it can't be held, with interrupts off.  Elsewhere, others go
+ * on: to look a page up takes no lock, and none of them comes by a point then
+ * which matters to others.  Who finds a folio that is frozen would try again.
+ */
+static void passed(struct mm_sync_run *run)
+{
+	struct explorer *ex = container_of(run, struct explorer, run);
+
+	if (!(ex->spec.may & MAY_LOOK))
+		return;
+	for (int i = 0; i < nr_parts(&ex->spec) && !ex->wrong[0]; i++) {
+		pgoff_t index = ex->spec.index + i;
+		struct folio *folio = xa_load(&ex->race.mapping->i_pages, index);
+		size_t len;
+
+		if (!folio || xa_is_value(folio) || !folio_ref_count(folio))
+			continue;
+		look_up(ex, index);
+		len = strlen(ex->wrong);
+		if (len)
+			scnprintf(ex->wrong + len, sizeof(ex->wrong) - len, " at %s",
+				  mm_sync_point_name(run->events[run->nr_events - 1].point));
+	}
+}
+
+/* Under writeback, as a user of the page cache without a reference */
+static struct folio *start_writeback(struct race *race, bool drop)
+{
+	struct folio *folio = race->run->folio;
+	bool started = false;
+
+	if (!folio_try_get(folio))
+		return NULL;
+	folio_lock(folio);
+	if (folio->mapping == race->mapping && !folio_test_writeback(folio)) {
+		if (drop)
+			folio_set_dropbehind(folio);
+		folio_start_writeback(folio);
+		started = true;
+	}
+	folio_unlock(folio);
+	folio_put(folio);
+	return started ? folio : NULL;
+}
+
+/* RWF_DONTCACHE: what was written is dropped when that is done */
+static void write_and_drop(struct race *race)
+{
+	struct folio *folio = start_writeback(race, true);
+
+	if (!folio)
+		return;
+	mm_sync_point(TEST_1, folio);
+	folio_end_writeback(folio);
+}
+
+static void write_again(struct race *race)
+{
+	struct folio *folio = start_writeback(race, false);
+
+	if (!folio)
+		return;
+	mm_sync_point(TEST_1, folio);
+	if (folio->mapping != race->mapping)
+		check_failed(explorer_of(race), CHECK_DIRTY);
+	else
+		folio_end_writeback(folio);
 }
 
 /* A caller of folio_isolate_lru() that believes in its reference, and puts it */
@@ -250,8 +391,8 @@ static void isolate_stale(struct race *race)
 
 	if (folio_isolate_lru(folio))
 		folio_putback_lru(folio);
-	else if (came_by(race, 'I', MM_SYNC_ISOLATE_STALE) &&
-		 came_by(race, 'I', MM_SYNC_ISOLATE_BEFORE_COUNT))
+	else if (came_by(race, MAY_ISOLATE, MM_SYNC_ISOLATE_STALE) &&
+		 came_by(race, MAY_ISOLATE, MM_SYNC_ISOLATE_BEFORE_COUNT))
 		folio_put(folio);
 }
 
@@ -304,8 +445,27 @@ static void sabotage(struct race *race)
 	case CHECK_INDEX:
 		race_insert_page(race, FIRST);
 		break;
+	case CHECK_LOOKUP:
+		folio->index = LAST;
+		local_irq_disable();
+		mm_sync_point(TEST_1, folio);
+		local_irq_enable();
+		folio->index = ex->spec.index;
+		break;
+	case CHECK_PLACE:
+		xa_store(&race->mapping->i_pages, LAST, folio, GFP_KERNEL);
+		break;
+	case CHECK_DIRTY:
+		folio_get(folio);
+		race_truncate_page(race);
+		folio_test_set_writeback(folio);
+		break;
 	case CHECK_FREE:
 		mm_sync_point(FOLIO_PUT_FREE, folio);
+		break;
+	case CHECK_TAIL:
+		race_split(race);
+		mm_sync_point(FOLIO_PUT_FREE, folio_of_part(ex, 1));
 		break;
 	case CHECK_TWICE:
 		race_truncate_page(race);
@@ -314,6 +474,7 @@ static void sabotage(struct race *race)
 	case CHECK_RANGE:
 		folio_get(race->neighbour);
 		break;
+	case CHECK_REFS:
 	case CHECK_LEAK:
 		folio_get(folio);
 		break;
@@ -344,9 +505,17 @@ static void repair(struct explorer *ex)
 		unmap_mapping_range(ex->race.mapping, 0, 0, 1);
 		folio_put(ex->run.folio);
 		break;
+	case CHECK_PLACE:
+		xa_erase(&ex->race.mapping->i_pages, LAST);
+		break;
+	case CHECK_DIRTY:
+		folio_test_clear_writeback(ex->run.folio);
+		folio_put(ex->run.folio);
+		break;
 	case CHECK_RANGE:
 		folio_put(ex->race.neighbour);
 		break;
+	case CHECK_REFS:
 	case CHECK_LEAK:
 		folio_put(ex->run.folio);
 		break;
@@ -364,17 +533,29 @@ static void repair(struct explorer *ex)
 /* In the order in which they are offered a turn.  R must be the last. */
 static const struct actor actors[] = {
 	{ 'F', "filemap", "faults next to the folio: fault-around", race_fault_neighbour },
-	{ 'T', "truncate", "punches the folio out of the file", race_truncate_page },
-	{ 'M', "madvise", "MADV_PAGEOUT or MADV_COLD of the folio's page", race_madvise },
-	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass },
-	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim },
-	{ 'P', "put", "puts a reference of its own", put_reference },
-	{ 'I', "isolate", "isolates, without a reference of its own", isolate_stale },
-	{ 'Z', "tcp", "maps the page, of which it has a reference", race_map_orphan },
-	{ 'W', "flags", "loses PG_lru by a non-atomic update of the flags", lose_lru },
+	{ 'T', "truncate", "punches the page out of the file, or changes the file's size",
+	  truncate, MAY_TRUNCATE },
+	{ 'M', "madvise", "MADV_PAGEOUT or MADV_COLD of the folio's page", race_madvise,
+	  MAY_REMOVE },
+	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass,
+	  MAY_REMOVE },
+	{ 'S', "split", "splits the folio, of which it has a reference", race_split, NEEDS_LARGE },
+	{ 'L', "lookup", "looks the folio's last page up", look_up_page, MAY_LOOK },
+	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop, MAY_REMOVE },
+	{ 'G', "again", "writes the folio back", write_again },
+	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim,
+	  MAY_REMOVE | MAY_TAKE_ANY },
+	{ 'P', "put", "puts a reference of its own", put_reference, NEEDS_REF },
+	{ 'I', "isolate", "isolates, without a reference of its own", isolate_stale,
+	  MAY_ISOLATE | BREAKS_RULES },
+	{ 'Z', "tcp", "maps the page, of which it has a reference", race_map_orphan,
+	  MAY_ORPHAN | KEEPS_REF },
+	{ 'W', "flags", "loses PG_lru by a non-atomic update of the flags", lose_lru,
+	  MAY_LOSE_LRU | BREAKS_RULES },
 	{ 'D', "drain", "lru_add_drain()", race_drain },
-	{ 'X', "sabotage", "what a check must report", sabotage },
-	{ 'R', "reuse", "reuses the freed page at another index", reuse },
+	{ 'X', "sabotage", "what a check must report", sabotage,
+	  MAY_REMOVE | MAY_ISOLATE | MAY_LOOK },
+	{ 'R', "reuse", "reuses the freed page at another index", reuse, MAY_REUSE },
 };
 
 static const struct {
@@ -387,6 +568,8 @@ static const struct {
 	{ "invalidate", offsetof(struct spec, invalidate) },
 	{ "shmem", offsetof(struct spec, shmem) },
 	{ "large", offsetof(struct spec, large) },
+	{ "pair", offsetof(struct spec, pair) },
+	{ "size", offsetof(struct spec, size) },
 };
 
 /* Return NULL, or what is wrong with it */
@@ -403,7 +586,7 @@ static const char *parse_spec(struct spec *spec, const char *text)
 		if (spec->nr_actors == MM_SYNC_MAX_ACTORS)
 			return "there are too many actors";
 		spec->actors[spec->nr_actors++] = actors[i];
-		spec->lanes |= BIT(actors[i].lane - 'A');
+		spec->may |= actors[i].may;
 	}
 	if (!spec->nr_actors || spec->nr_actors != letters)
 		return "there is no such actor, or it is named twice";
@@ -421,15 +604,27 @@ static const char *parse_spec(struct spec *spec, const char *text)
 		*((bool *)spec + options[i].flag) = true;
 		at += word;
 	}
-	if (has_actor(spec, 'R') && (spec->shmem || spec->large))
+	spec->order = spec->large ? LARGE_ORDER : spec->pair ? PAIR_ORDER : 0;
+	spec->index = spec->large ? FIRST : INDEX;
+	if (spec->may & MAY_REUSE && (spec->shmem || spec->order))
 		return "R can't reuse a page of shmem or of a large folio";
-	if (has_actor(spec, 'Z') && (has_actor(spec, 'F') || spec->mapped))
+	if (spec->may & MAY_ORPHAN && (memchr(text, 'F', letters) || spec->mapped))
 		return "Z takes the mmap_lock, which others are held with";
-	if (spec->shmem && spec->large)
-		return "there are no large folios of shmem here";
+	if (spec->shmem && (spec->order || spec->size))
+		return "there are no large folios of shmem here, and its size stays";
+	if (spec->may & NEEDS_LARGE && !spec->order)
+		return "S splits a large folio: /large or /pair";
 	/* The neighbour is a page of the folio */
 	spec->before |= spec->large;
 	return NULL;
+}
+
+/* What has failed, in words: the first, if several have */
+static const char *failed_text(const struct explorer *ex)
+{
+	enum check check = __ffs(ex->failed);
+
+	return check == CHECK_LOOKUP && ex->wrong[0] ? ex->wrong : checks[check].text;
 }
 
 static pgoff_t neighbour_index(const struct spec *spec)
@@ -438,6 +633,14 @@ static pgoff_t neighbour_index(const struct spec *spec)
 }
 
 /* ---- states ------------------------------------------------------------- */
+
+/* Which of the folio's pages is the first of what the point is about? */
+static unsigned int part_of_event(const struct explorer *ex, const struct mm_sync_event *event)
+{
+	pgoff_t part = event->state.index - ex->spec.index;
+
+	return part < nr_parts(&ex->spec) ? part : 0;
+}
 
 static u64 mix(u64 hash, u64 value)
 {
@@ -453,13 +656,28 @@ static void add_history(struct explorer *ex)
 		u64 *history = ex->history + event->actor;
 
 		*history = mix(*history, event->point | event->lock << 16 |
-			       event->state.cached << 24 | (u64)ex->lives << 32);
+			       event->state.cached << 24 | (u64)ex->lives << 32 |
+			       (u64)part_of_event(ex, event) << 48);
 	}
 }
 
 #define FLAGS	(BIT(PG_locked) | BIT(PG_referenced) | BIT(PG_uptodate) | BIT(PG_dirty) | \
 		 BIT(PG_lru) | BIT(PG_active) | BIT(PG_workingset) | BIT(PG_private) | \
-		 BIT(PG_reclaim) | BIT(PG_swapbacked) | BIT(PG_unevictable) | BIT(PG_dropbehind))
+		 BIT(PG_reclaim) | BIT(PG_swapbacked) | BIT(PG_unevictable) | \
+		 BIT(PG_dropbehind) | BIT(PG_writeback))
+
+static unsigned long flags_of(const struct folio *folio)
+{
+	return folio->flags.f & FLAGS;
+}
+
+/* Which of the folio's pages, from 1 on, or 0 */
+static unsigned int part_of_pfn(const struct explorer *ex, unsigned long pfn)
+{
+	unsigned long part = pfn - folio_pfn(ex->run.folio);
+
+	return part < nr_parts(&ex->spec) ? part + 1 : 0;
+}
 
 static u64 state_of_pte(struct explorer *ex, int i)
 {
@@ -469,7 +687,7 @@ static u64 state_of_pte(struct explorer *ex, int i)
 		return 0;
 	if (!pte_present(pte))
 		return 1;
-	return 2 + (pte_pfn(pte) == folio_pfn(ex->run.folio)) * 2 + !!pte_young(pte);
+	return 2 + part_of_pfn(ex, pte_pfn(pte)) * 2 + !!pte_young(pte);
 }
 
 static u64 state_of_index(struct explorer *ex, pgoff_t index)
@@ -477,6 +695,33 @@ static u64 state_of_index(struct explorer *ex, pgoff_t index)
 	void *entry = xa_load(&ex->race.mapping->i_pages, index);
 
 	return !entry ? 0 : xa_is_value(entry) ? 1 : entry == ex->run.folio ? 2 : 3;
+}
+
+/* Of more than one page: what has become of them, and where they are */
+static u64 state_of_parts(struct explorer *ex)
+{
+	u64 hash = i_size_read(ex->race.mapping->host);
+
+	for (int i = 0; i < nr_parts(&ex->spec); i++) {
+		const struct folio *folio = folio_of_part(ex, i);
+
+		hash = mix(hash, part_is_kept(ex, i));
+		if (!folio)
+			continue;
+		hash = mix(hash, folio_ref_count(folio) | (u64)folio_mapcount(folio) << 32);
+		hash = mix(hash, flags_of(folio));
+		hash = mix(hash, (u64)!!READ_ONCE(folio->mapping) | folio->index << 1 |
+				 (u64)folio_order(folio) << 32);
+	}
+	for (int i = 0; i < FILE_PAGES; i++) {
+		void *entry = xa_load(&ex->race.mapping->i_pages, i);
+		bool is_folio = entry && !xa_is_value(entry);
+
+		hash = mix(hash, state_of_index(ex, i));
+		if (is_folio)
+			hash = mix(hash, part_of_pfn(ex, folio_pfn(entry)));
+	}
+	return hash;
 }
 
 /* Between two steps of an actor, nobody else running */
@@ -490,13 +735,15 @@ static u64 state_now(struct explorer *ex)
 	hash = mix(hash, ex->run.freed | ex->run.kept << 1);
 	if (!ex->run.freed) {
 		hash = mix(hash, folio_ref_count(folio) | (u64)folio_mapcount(folio) << 32);
-		hash = mix(hash, folio->flags.f & FLAGS);
+		hash = mix(hash, flags_of(folio));
 		hash = mix(hash, (u64)!!READ_ONCE(folio->mapping) | folio->index << 1);
 	}
 	for (int i = 0; i < ARRAY_SIZE(ex->ptes); i++)
 		hash = mix(hash, state_of_pte(ex, i));
 	hash = mix(hash, state_of_index(ex, INDEX) | state_of_index(ex, REUSE_INDEX) << 2 |
 			 state_of_index(ex, neighbour_index(&ex->spec)) << 4);
+	if (ex->spec.order || ex->spec.size)
+		hash = mix(hash, state_of_parts(ex));
 	return hash ?: 1;
 }
 
@@ -530,11 +777,6 @@ static bool add_state(struct explorer *ex, struct state *state, u64 hash)
 
 /* ---- checks ------------------------------------------------------------- */
 
-static void check_failed(struct explorer *ex, enum check check)
-{
-	ex->failed |= BIT(check);
-}
-
 /* The first, if several have */
 static const typeof(checks[0]) *failed_check(const struct explorer *ex)
 {
@@ -549,7 +791,7 @@ static pgoff_t index_of_pte(int i)
 /* At each decision: the PTEs, of the neighbours as well */
 static void check_ptes(struct explorer *ex)
 {
-	bool orphan = has_actor(&ex->spec, 'Z');
+	bool orphan = ex->spec.may & MAY_ORPHAN;
 
 	for (int i = 0; i < ARRAY_SIZE(ex->ptes); i++) {
 		pte_t pte = ptep_get(ex->ptes[i]);
@@ -569,36 +811,6 @@ static void check_ptes(struct explorer *ex)
 	}
 }
 
-/* What the actors came by */
-static void check_events(struct explorer *ex)
-{
-	unsigned int frees = 0;
-
-	for (int i = 0; i < ex->run.nr_events; i++) {
-		const struct mm_sync_event *event = ex->run.events + i;
-		const struct mm_sync_state *state = &event->state;
-
-		if (mm_sync_is_free(event->point)) {
-			if (state->refs || race_bad_free(event))
-				check_failed(ex, CHECK_FREE);
-			if (++frees > ex->lives)
-				check_failed(ex, CHECK_TWICE);
-		}
-		/* Both come with a WARN, which may be suppressed */
-		if (event->point == MM_SYNC_RELEASE_KEPT && !has_actor(&ex->spec, 'W'))
-			check_failed(ex, CHECK_FREE);
-		if (event->point == MM_SYNC_ISOLATE_STALE && !has_actor(&ex->spec, 'I'))
-			check_failed(ex, CHECK_ISOLATE);
-		if (event->point == MM_SYNC_ISOLATE_CLEARED &&
-		    (!state->refs || (state->mapcount && !state->cached)))
-			check_failed(ex, CHECK_ISOLATE);
-		/* One that the caller could rely on, and the isolation's own */
-		if (event->point == MM_SYNC_ISOLATE_BEFORE_ORPHAN && state->refs < 2 &&
-		    strchr("IX", ex->spec.actors[event->actor].lane))
-			check_failed(ex, CHECK_ISOLATE);
-	}
-}
-
 static struct folio *cached(struct explorer *ex, pgoff_t index)
 {
 	void *entry = xa_load(&ex->race.mapping->i_pages, index);
@@ -606,25 +818,99 @@ static struct folio *cached(struct explorer *ex, pgoff_t index)
 	return xa_is_value(entry) ? NULL : entry;
 }
 
+/* At each decision, too: nobody is in the middle of a change of the page cache */
+static void check_cache(struct explorer *ex)
+{
+	for (int i = 0; i < nr_parts(&ex->spec); i++) {
+		const struct folio *folio = folio_of_part(ex, i);
+
+		if (folio && !folio->mapping && folio_test_writeback(folio))
+			check_failed(ex, CHECK_DIRTY);
+	}
+	if (!ex->spec.order)
+		return;
+	for (int i = 0; i < FILE_PAGES; i++) {
+		struct folio *folio = cached(ex, i);
+
+		if (folio && (READ_ONCE(folio->mapping) != ex->race.mapping ||
+			      !folio_contains(folio, i)))
+			check_failed(ex, CHECK_PLACE);
+	}
+}
+
+/* A part that was the folio's: who has it but the page cache and the PTEs? */
+static void check_refs(struct explorer *ex)
+{
+	if (!ex->spec.order)
+		return;
+	for (int i = 0; i < nr_parts(&ex->spec); i++) {
+		const struct folio *folio = folio_of_part(ex, i);
+
+		if (folio && folio_ref_count(folio) != folio_mapcount(folio) +
+		    (folio->mapping ? folio_nr_pages(folio) : 0))
+			check_failed(ex, CHECK_REFS);
+	}
+}
+
+/* A part, or all of it if it is not split, is freed: that is for good */
+static void check_free(struct explorer *ex, const struct mm_sync_event *event,
+		       unsigned int *frees)
+{
+	unsigned int part = part_of_event(ex, event);
+
+	if (event->state.refs || race_bad_free(event))
+		check_failed(ex, part ? CHECK_TAIL : CHECK_FREE);
+	if (++frees[part] > ex->lives)
+		check_failed(ex, part ? CHECK_TAIL : CHECK_TWICE);
+}
+
+/* What the actors came by */
+static void check_events(struct explorer *ex)
+{
+	unsigned int frees[1 << LARGE_ORDER] = {};
+
+	for (int i = 0; i < ex->run.nr_events; i++) {
+		const struct mm_sync_event *event = ex->run.events + i;
+		const struct mm_sync_state *state = &event->state;
+
+		if (mm_sync_is_free(event->point))
+			check_free(ex, event, frees);
+		/* Both come with a WARN, which may be suppressed */
+		if (event->point == MM_SYNC_RELEASE_KEPT && !(ex->spec.may & MAY_LOSE_LRU))
+			check_failed(ex, CHECK_FREE);
+		if (event->point == MM_SYNC_ISOLATE_STALE && !(ex->spec.may & MAY_ISOLATE))
+			check_failed(ex, CHECK_ISOLATE);
+		if (event->point == MM_SYNC_ISOLATE_CLEARED &&
+		    (!state->refs || (state->mapcount && !state->cached)))
+			check_failed(ex, CHECK_ISOLATE);
+		/* One that the caller could rely on, and the isolation's own */
+		if (event->point == MM_SYNC_ISOLATE_BEFORE_ORPHAN && state->refs < 2 &&
+		    ex->spec.actors[event->actor].may & MAY_ISOLATE)
+			check_failed(ex, CHECK_ISOLATE);
+	}
+}
+
 /* All are done: what was truncated must be gone, and nothing else */
 static void check_range(struct explorer *ex)
 {
 	const struct spec *spec = &ex->spec;
+	bool truncated = spec->may & MAY_TRUNCATE;
+	pgoff_t first = spec->size ? CUT_PAGES : INDEX;
+	pgoff_t last = spec->size ? FILE_PAGES - 1 : INDEX;
 	struct folio *neighbour = ex->race.neighbour;
+	pgoff_t index = neighbour_index(spec);
 
-	if (spec->large)
-		return;
-	if (cached(ex, neighbour_index(spec)) != neighbour ||
-	    folio_ref_count(neighbour) != 1 + folio_mapcount(neighbour))
+	for (pgoff_t i = first; truncated && i <= last; i++)
+		if (cached(ex, i))
+			check_failed(ex, CHECK_RANGE);
+	if (!spec->large && !(truncated && first <= index && index <= last) &&
+	    (cached(ex, index) != neighbour ||
+	     folio_ref_count(neighbour) != 1 + folio_mapcount(neighbour)))
 		check_failed(ex, CHECK_RANGE);
-	if ((has_actor(spec, 'T') || (has_actor(spec, 'B') && !spec->invalidate)) &&
-	    cached(ex, INDEX))
-		check_failed(ex, CHECK_RANGE);
-	if (!has_actor(spec, 'T') && !has_actor(spec, 'B') && !has_actor(spec, 'K') &&
-	    !has_actor(spec, 'M') && !has_actor(spec, 'X') && !cached(ex, INDEX))
+	if (!truncated && !(spec->may & MAY_REMOVE) && !cached(ex, INDEX))
 		check_failed(ex, CHECK_RANGE);
 	/* Reclaim takes the folio as it finds it */
-	if (ex->lives > 1 && !has_actor(spec, 'K') &&
+	if (ex->lives > 1 && !(spec->may & MAY_TAKE_ANY) &&
 	    cached(ex, REUSE_INDEX) != ex->run.folio)
 		check_failed(ex, CHECK_RANGE);
 }
@@ -822,6 +1108,7 @@ static int choose(struct mm_sync_run *run, int me, unsigned long may_go)
 
 	add_history(ex);
 	check_ptes(ex);
+	check_cache(ex);
 	if (ex->mode == FOLLOW) {
 		if (run->step == run->nr_steps)
 			return nth_choice(me, may_go, 0);
@@ -830,7 +1117,7 @@ static int choose(struct mm_sync_run *run, int me, unsigned long may_go)
 		return ex->error ? __ffs(may_go) : run->steps[run->step].actor;
 	}
 	/* R has nothing to do until there is a page */
-	if (has_actor(&ex->spec, 'R') && !run->kept && ex->lives == 1 &&
+	if (ex->spec.may & MAY_REUSE && !run->kept && ex->lives == 1 &&
 	    hweight_long(may_go) > 1)
 		may_go &= ~BIT(run->nr_actors - 1);
 	if (ex->coarse && can_go_on(me, may_go) &&
@@ -908,28 +1195,30 @@ static void set_up(struct explorer *ex)
 	if (ex->spec.shmem) {
 		mm_sync_release(run);
 		folio = race_add_page(race, INDEX);
-	} else if (ex->spec.large) {
-		mm_sync_release(run);
-		folio = filemap_alloc_folio(GFP_KERNEL, LARGE_ORDER, NULL);
-		KUNIT_ASSERT_NOT_NULL(race->test, folio);
-		KUNIT_ASSERT_EQ(race->test, 0, race_add_folio(race, folio, 0));
-		race->neighbour = folio;
 	} else {
-		folio = run->folio ? mm_sync_reuse(run) : filemap_alloc_folio(GFP_KERNEL, 0, NULL);
+		if (ex->spec.order)
+			mm_sync_release(run);
+		folio = run->folio && !ex->spec.order ? mm_sync_reuse(run) :
+			filemap_alloc_folio(GFP_KERNEL, ex->spec.order, NULL);
 		KUNIT_ASSERT_NOT_NULL(race->test, folio);
-		KUNIT_ASSERT_EQ(race->test, 0, race_add_folio(race, folio, INDEX));
+		KUNIT_ASSERT_EQ(race->test, 0, race_add_folio(race, folio, ex->spec.index));
 	}
 	run->folio = folio;
 	run->keep = true;
+	if (ex->spec.large)
+		race->neighbour = folio;
+	else if (!cached(ex, neighbour_index(&ex->spec)))
+		race->neighbour = race_add_page(race, neighbour_index(&ex->spec));
+	i_size_write(race->mapping->host, FILE_PAGES * PAGE_SIZE);
 	scoped_guard(rcu)
 		ex->lruvec = folio_lruvec(folio);
-	if (!has_actor(&ex->spec, 'W'))
+	if (!(ex->spec.may & MAY_LOSE_LRU))
 		lru_add_drain();
 	if (ex->spec.mapped)
 		race_fault(race, ex->addr2);
-	if (has_actor(&ex->spec, 'P'))
+	if (ex->spec.may & NEEDS_REF)
 		folio_get(folio);
-	if (has_actor(&ex->spec, 'Z'))
+	if (ex->spec.may & KEEPS_REF)
 		folio_get(folio);
 	/* What warns once, anywhere, is to warn each time */
 	memset(__start_once, 0, __end_once - __start_once);
@@ -949,11 +1238,11 @@ static void tear_down(struct explorer *ex)
 	struct race *race = &ex->race;
 
 	unmap_mapping_range(race->mapping, 0, 0, 1);
-	if (has_actor(&ex->spec, 'Z'))
+	if (ex->spec.may & KEEPS_REF)
 		folio_put(ex->run.folio);
 	if (race_went_by(race, MM_SYNC_RELEASE_KEPT))
 		race_free_kept(race);
-	if (ex->spec.large)
+	if (ex->spec.order || ex->spec.size)
 		race_truncate(race, 0, FILE_PAGES - 1);
 	/* Also if it is just the shadow of a folio that was reclaimed */
 	if (state_of_index(ex, INDEX))
@@ -961,10 +1250,11 @@ static void tear_down(struct explorer *ex)
 	if (state_of_index(ex, REUSE_INDEX))
 		race_truncate(race, REUSE_INDEX, REUSE_INDEX);
 	lru_add_drain();
-	if (!ex->spec.large)
+	if (cached(ex, neighbour_index(&ex->spec)))
 		folio_clear_referenced(race->neighbour);
-	if (!ex->run.kept)
-		check_failed(ex, CHECK_LEAK);
+	for (int i = 0; i < nr_parts(&ex->spec); i++)
+		if (!part_is_kept(ex, i))
+			check_failed(ex, CHECK_LEAK);
 }
 
 /* Run one schedule, and check.  Return: whether to go on. */
@@ -990,8 +1280,10 @@ static bool run_schedule(struct explorer *ex)
 	ex->longest = max(ex->longest, ex->depth);
 
 	check_ptes(ex);
+	check_cache(ex);
 	check_events(ex);
 	check_range(ex);
+	check_refs(ex);
 	check_lru(ex);
 	check_kernel(ex);
 	hash = state_now(ex);
@@ -1079,7 +1371,7 @@ static int explore_thread(void *data)
 
 	kthread_use_mm(ex->race.mm);
 	/* What they do is reported by a kernel that looks */
-	if (has_actor(&ex->spec, 'I') || has_actor(&ex->spec, 'W'))
+	if (ex->spec.may & BREAKS_RULES)
 		warnings = kunit_start_suppress_warning(ex->race.test);
 	if (mm_sync_join(&ex->run, me->index)) {
 		mm_sync_leave(&ex->run);
@@ -1123,6 +1415,7 @@ static void start_threads(struct explorer *ex)
 
 	ex->run.nr_actors = ex->spec.nr_actors;
 	ex->run.choose = choose;
+	ex->run.passed = passed;
 	ex->run.died = died;
 	KUNIT_ASSERT_EQ_MSG(test, mm_sync_begin(&ex->run), 0, "another run");
 	ex->running = true;
@@ -1224,7 +1517,7 @@ static void print_result(struct explorer *ex)
 	if (ex->error)
 		pr_info("error %s|%s\n", ex->spec.text, ex->error);
 	if (ex->failed) {
-		print_failed(ex, failed_check(ex)->name, failed_check(ex)->text);
+		print_failed(ex, failed_check(ex)->name, failed_text(ex));
 		print_schedule(ex, false);
 	}
 	pr_info("done %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
@@ -1269,7 +1562,7 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	wrong = parse_spec(&ex->spec, text);
 	if (wrong)
 		KUNIT_FAIL_AND_ABORT(test, "%s: %s", text, wrong);
-	if (ex->spec.large && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+	if (ex->spec.order && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		kunit_skip(test, "large folios need CONFIG_TRANSPARENT_HUGEPAGE");
 	ex->bound = -1;
 	ex->prune = true;
@@ -1282,9 +1575,9 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	KUNIT_ASSERT_EQ(test, ex->addr2, RACE_ADDR2);
 	race->advised = ex->spec.mapped ? ex->addr2 : race->addr + INDEX * PAGE_SIZE;
 
-	if (ex->spec.large) {
+	if (ex->spec.order)
 		mapping_set_large_folios(race->mapping);
-	} else {
+	if (!ex->spec.large) {
 		race->neighbour = race_add_page(race, neighbour_index(&ex->spec));
 		lru_add_drain();
 	}
@@ -1336,7 +1629,7 @@ static void expect_good(struct kunit *test, const struct explorer *ex)
 	if (ex->failed)
 		KUNIT_FAIL(test, "%s: schedule %lu: %s: %s", ex->spec.text,
 			   ex->nr_random + ex->schedules, failed_check(ex)->name,
-			   failed_check(ex)->text);
+			   failed_text(ex));
 }
 
 /* ---- one schedule, given ------------------------------------------------- */
@@ -1397,6 +1690,13 @@ static const struct set sets[] = {
 	{ "FTK", 1 },
 	{ "FTP", -1 },
 	{ "FTMBKPR", 0 },
+	{ "FT/pair/size", 1 },
+	{ "TL/large", 1 },
+	{ "SL/large", 1 },
+	{ "ST/pair/size", 1 },
+	{ "FS/pair", 1 },
+	{ "TLR", -1 },
+	{ "FNG", 1 },
 };
 
 static void set_desc(const struct set *set, char *desc)
@@ -1455,7 +1755,7 @@ static void follow_schedule(struct kunit *test)
 	follow(ex);
 	race_print_schedule(&ex->run, ex->spec.text, ex->spec.actors,
 			    ex->error ? "error" : ex->failed ? "violated" : "no violation",
-			    ex->error ?: ex->failed ? failed_check(ex)->text : "");
+			    ex->error ?: ex->failed ? failed_text(ex) : "");
 	expect_good(test, ex);
 }
 
@@ -1558,7 +1858,7 @@ KUNIT_ARRAY_PARAM(check, checks, check_desc);
 static void check_reports(struct kunit *test)
 {
 	const typeof(checks[0]) *check = test->param_value;
-	struct explorer *ex = open_explorer(test, "X", STATES_LOG2);
+	struct explorer *ex = open_explorer(test, check->spec ?: "X", STATES_LOG2);
 
 	ex->sabotage = check - checks;
 	if (ex->sabotage == CHECK_TAINT && get_taint() & BIT(TAINT_AUX))

@@ -55,12 +55,29 @@ struct race {
 	struct mm_sync_run *run;
 };
 
+/* What an actor of the explorer may do, and what it needs */
+enum {
+	MAY_TRUNCATE	= BIT(0),	/* the page is gone when it is done */
+	MAY_REMOVE	= BIT(1),	/* the page may be gone */
+	MAY_TAKE_ANY	= BIT(2),	/* even one that was reused */
+	MAY_ORPHAN	= BIT(3),	/* it maps a page that is not in the page cache */
+	MAY_ISOLATE	= BIT(4),	/* relies on a reference that somebody may put */
+	MAY_LOSE_LRU	= BIT(5),	/* PG_lru is overwritten */
+	MAY_REUSE	= BIT(6),	/* waits for the page to be free; comes last */
+	MAY_LOOK	= BIT(7),	/* what it looks up must be what it asked for */
+	NEEDS_LARGE	= BIT(8),
+	NEEDS_REF	= BIT(9),	/* it is given a reference, and puts it */
+	KEEPS_REF	= BIT(10),	/* it is given one for as long as it lasts */
+	BREAKS_RULES	= BIT(11),	/* its WARNs are what there is to be seen */
+};
+
 /* An actor: what a thread of a race does */
 struct actor {
 	char lane;
 	const char *name;
 	const char *does;
 	void (*fn)(struct race *race);
+	unsigned int may;	/* in the explorer */
 	bool loud;		/* its WARNs are not suppressed: there must be none */
 };
 
@@ -101,6 +118,8 @@ struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const c
 
 void race_fault_neighbour(struct race *race);
 void race_truncate_page(struct race *race);
+void race_resize(struct race *race, pgoff_t nr_pages);
+void race_split(struct race *race);
 void race_madvise(struct race *race);
 void race_reclaim(struct race *race);
 void race_drain(struct race *race);

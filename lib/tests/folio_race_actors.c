@@ -407,6 +407,37 @@ void race_truncate_page(struct race *race)
 	race_truncate(race, INDEX, INDEX);
 }
 
+/**
+ * race_resize() - Change the size of the file, as truncate_setsize().
+ * @race: The fixture.
+ * @nr_pages: What is to be left.
+ *
+ * File systems can do much between the two, so there is a point.
+ */
+void race_resize(struct race *race, pgoff_t nr_pages)
+{
+	struct inode *inode = race->mapping->host;
+
+	i_size_write(inode, nr_pages << PAGE_SHIFT);
+	mm_sync_point(TEST_1, race->run->folio);
+	truncate_pagecache(inode, nr_pages << PAGE_SHIFT);
+}
+
+/* Split a folio of which it has a reference, for whatever reason */
+void race_split(struct race *race)
+{
+	struct folio *folio = race->run->folio;
+
+	if (!folio_try_get(folio))
+		return;
+	mm_sync_point(TEST_1, folio);
+	folio_lock(folio);
+	if (folio_test_large(folio))
+		split_folio(folio);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
 void race_madvise(struct race *race)
 {
 	if (race->advised)

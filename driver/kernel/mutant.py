@@ -54,7 +54,8 @@ class Mutant:
     @property
     def explored(self):
         """Is it one that the explorer runs on?"""
-        return self.on == "mm+lab" and self.where == "uml" and self.sets != ["none"]
+        return (self.on == "mm+lab" and self.sets != ["none"]
+                and (self.where == "uml" or bool(self.sets)))
 
 
 class Fix:

@@ -24,6 +24,7 @@ from driver.suites.kunit import QEMU, UML_SMP
 SOURCE = os.path.join(ROOT, "lib/tests/folio_explore_kunit.c")
 POINTS = os.path.join(ROOT, "include/linux/mm_sync_point_defs.h")
 NO_BOUND = -1
+LARGE = {"large", "pair"}   # options of sets with a large folio
 SETS = list(expected.load("sets")["stock"])
 LIMIT = 600                 # seconds, to follow a schedule, or to run the suite's own sets
 IN_UML = ["mem=1G", "seccomp=on", "ncpus=2", "console=tty", "kunit_shutdown=halt",
@@ -284,20 +285,24 @@ def parameters(**how):
     return [f"{PREFIX}{name}={value}" for name, value in how.items()]
 
 
-def place(base):
-    """Where it is explored: under UML, or QEMU where UML has no sync points."""
-    return UML_SMP if base.uml_smp else QEMU
+def place(base, name=""):
+    """Where a set is explored: under UML, or QEMU where UML has no sync points, or no folio of it.
+
+    UML has no transparent huge pages, and so no large folios.
+    """
+    large = not LARGE.isdisjoint(name.split("/")[1:])
+    return UML_SMP if base.uml_smp and not large else QEMU
 
 
-def image_of(context, column):
-    """The kernel of a column, with all its guards."""
-    return scenarios.image(context, column, place(context.base))
+def image_of(context, column, name=""):
+    """The kernel of a column, with all its guards, for a set."""
+    return scenarios.image(context, column, place(context.base, name))
 
 
-def mutated_image(context, mutants):
-    """The patched kernel less some guards."""
+def mutated_image(context, mutants, name=""):
+    """The patched kernel less some guards, for a set."""
     commit = mutant.without(context.base, context.commit["mm+lab"], mutants)
-    arch = build.UML if context.base.uml_smp else build.X86_64
+    arch = build.UML if place(context.base, name) == UML_SMP else build.X86_64
     return build.kernel(context.base, commit, "without-" + "+".join(one.name for one in mutants),
                         arch)
 
@@ -362,13 +367,14 @@ def standard(context, columns=tuple(scenarios.KERNELS), sets=SETS, **how):
 
     In each of them one actor runs at a time.
     """
-    images = {column: image_of(context, column) for column in columns}
+    images = {(column, name): image_of(context, column, name)
+              for column in columns for name in sets}
     known = expected.load("sets")
 
     def one(which):
         column, name = which
         with stage(f"explore {name} on {column}") as this:
-            found = explored(images[column], f"explore-{column}", name, **how)
+            found = explored(images[which], f"explore-{column}", name, **how)
             this.note = verdict(found)
         return column, found
     # The sets that take longest first
@@ -393,7 +399,7 @@ def explore(context, columns, sets, how):
 
 def command(context, column, name, how):
     """Build, and return what explores one set of actors without ./run."""
-    line = shlex.join(machine(image_of(context, column),
+    line = shlex.join(machine(image_of(context, column, name),
                               ["kunit.filter_glob=folio_explore.explore_param",
                                *parameters(actors=name, **how)]))
     return f"{line} </dev/null 2>&1 | grep -aE 'folio_explore: |mm_sync: |Kernel panic'"
@@ -449,7 +455,8 @@ def follow(context, line, removes=(), verbose=False):
     name, columns, names = line.partition(":")[0], {}, [one.name for one in removes]
     wanted = "violated" if removes else "no violation"
     for column in ["+".join(names)] if removes else scenarios.KERNELS:
-        image = mutated_image(context, removes) if removes else image_of(context, column)
+        image = mutated_image(context, removes, name) if removes \
+            else image_of(context, column, name)
         with stage(f"schedule on {column}") as this:
             console = boot(image, f"schedule-{column}.console", "follow_schedule",
                            *parameters(schedule=line), limit=LIMIT)

@@ -16,6 +16,9 @@ from driver.suites.explorer import NO_BOUND, explored, flags, judge, replay_comm
 SETS = [("FT", NO_BOUND), ("FTM", NO_BOUND), ("TB", NO_BOUND), ("FTR", NO_BOUND),
         ("FTBR", 2), ("FTK", 2), ("TI", NO_BOUND), ("TMZ", NO_BOUND), ("DTW", NO_BOUND),
         ("FB", NO_BOUND)]
+# The same, on mutants that name them alone.
+NAMED = [("TLR", NO_BOUND), ("NG", NO_BOUND), ("FT/pair/size", NO_BOUND), ("TL/large", NO_BOUND),
+         ("ST/pair/size", NO_BOUND)]
 LIMIT = 600                 # seconds, for a set
 UNMUTATED = "none"
 ROWS = "guards"             # in context.shared: {name: {set: Found}}
@@ -29,7 +32,7 @@ error: not explored to the end; empty: not run, as the mutant's 'Sets:' has it""
 
 def check_guard(guard, known):
     """Does a mutant's header name sets and another mutant that there are?"""
-    where, names = f"mutants/{guard.name}.diff", [name for name, _ in SETS]
+    where, names = f"mutants/{guard.name}.diff", [name for name, _ in SETS + NAMED]
     for name in guard.sets:
         if name not in names:
             raise Fail(f"{where}: there is no set '{name}' for 'Sets:'; there are: "
@@ -78,7 +81,7 @@ def removed(text):
 
 def image(context, guard):
     """The kernel without the guard, for where its checks run."""
-    if guard.explored:
+    if guard.explored and guard.where == "uml":
         return explorer.mutated_image(context, [guard])
     arch = build.UML if guard.where == "uml" and context.base.uml_smp else build.X86_64
     commit = mutant.mutate(context.base, context.commit[guard.on], guard)
@@ -123,7 +126,7 @@ def run_checks(context, guard, kernel):
 def checks(context, guard):
     """Each check that the mutant names must fail, or the kernel die in it."""
     rerun = f"./run mutants {guard.name}"
-    seen = run_checks(context, guard, image(context, guard))
+    seen = run_checks(context, guard, image(context, guard)) if guard.fails else {}
     for check in guard.fails:
         # A kernel that dies in another check is no proof
         dead = check == guard.dies and check not in seen and (
@@ -137,16 +140,24 @@ def checks(context, guard):
 # What the explorer finds
 
 
+def sets_of(guards):
+    """{set: bound} of those that are run less these guards; the first one's header says it."""
+    if not guards:
+        return dict(SETS + NAMED)
+    wanted = guards[0].sets or [name for name, _ in SETS]
+    return {name: most for name, most in SETS + NAMED if name in wanted}
+
+
 def explored_without(context, guards):
     """{set: Found} on the patched kernel less some guards."""
     name = " + ".join(guard.name for guard in guards) or UNMUTATED
     log = "explore-without-" + name.replace(" ", "")
-    wanted = guards[0].sets if guards else []
-    kernel = explorer.mutated_image(context, guards) if guards else \
-        explorer.image_of(context, "patched")
+    wanted = sets_of(guards)
+    kernels = {each: explorer.mutated_image(context, guards, each) if guards else
+               explorer.image_of(context, "patched", each) for each in wanted}
     with stage(f"explore without {name}" if guards else "explore with all guards") as this:
-        results = {each: explored(kernel, log, each, LIMIT, bound=most)
-                   for each, most in SETS if not wanted or each in wanted}
+        results = {each: explored(kernels[each], log, each, LIMIT, bound=most)
+                   for each, most in wanted.items()}
         failed = [each for each, found in results.items() if not found.held]
         this.note = f"{', '.join(failed)} failed" if failed else "all sets hold"
     return name, results
@@ -159,7 +170,7 @@ def with_all(context):
     for found in rows[UNMUTATED].values():
         judge(context.tally, "with no guard removed", found,
               f"./run explore --actors {found.spec} --on patched"
-              + flags({"bound": dict(SETS)[found.spec]}))
+              + flags({"bound": sets_of([])[found.spec]}))
 
 
 def explored_guard(context, guard, known):
@@ -200,7 +211,7 @@ def cell(found):
 
 def table(rows):
     """One line a row of guards removed, one column a set; rows: {name: {set: Found}}."""
-    sets = [name for name, _ in SETS]
+    sets = list(sets_of([]))
     bounds = ", ".join(f"{most} in {name}" for name, most in SETS if most != NO_BOUND)
     return grid([["guard removed", *sets]] + [
         [name, *(cell(results.get(each)) for each in sets)] for name, results in rows.items()]) \
@@ -274,8 +285,11 @@ def summary(context):
 
 def prepare(context, guard, known):
     """Build what a mutant's checks and sets run on."""
-    image(context, guard)
-    if guard.redundant:
-        explorer.mutated_image(context, [guard, known[guard.redundant]])
+    if guard.fails or not guard.explored:
+        image(context, guard)
+    for name in sets_of([guard]) if guard.explored else ():
+        explorer.mutated_image(context, [guard], name)
+        if guard.redundant:
+            explorer.mutated_image(context, [guard, known[guard.redundant]], name)
     if suites_of(guard)[1]:
         selftests.initramfs(context)

@@ -112,11 +112,11 @@ class Arguments(Case):
         self.assertEqual(explorer.options()[0], "before")
         self.assertIn("ISOLATE_DONE", explorer.points())
         self.assertEqual(explorer.points()[-2:], ["END", "WAIT"])
-        for name in explorer.SETS + [name for name, _ in guards.SETS]:
+        for name in explorer.SETS + [*guards.sets_of([])]:
             self.assertEqual(explorer.spec(name), name)
         self.assertTrue(guards.explored_ones())
         self.assertEqual(command.at_once(parsed("explore", "--list")), 0)
-        self.assertRegex(self.printed(), "(?s)T  truncate   punches the folio out.*"
+        self.assertRegex(self.printed(), "(?s)T  truncate   punches the page out.*"
                                          "\noptions: /before, .*/cold")
         self.assertFail(r"no table nothing\[\]", explorer.table_of, "nothing")
 
@@ -250,7 +250,7 @@ class Explored(Case):
     def explore(self, of_stock, *columns, sets=("FTM", "TI", "FTK"), **how):
         """of_stock: {set: what its console is on stock}."""
         context = counted()
-        self.patch(explorer, image_of=lambda context, column: column,
+        self.patch(explorer, image_of=lambda context, column, name: column,
                    explored=lambda image, log, name, **how: found(
                        name, of_stock.get(name, DONE) if image == "stock" else DONE))
         results = explorer.standard(context, *columns, sets=list(sets), **how)

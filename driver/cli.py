@@ -16,8 +16,8 @@ from driver.core.stage import Fail, say
 from driver.kernel.context import open_context
 
 COMMANDS = ("test", "kunit", "selftest", "replay", "claims", "explore", "mutants", "stress",
-            "debugged", "own", "bench", "matrix", "litmus", "docs", "results", "shell", "tree",
-            "series")
+            "debugged", "own", "f2fs", "bench", "matrix", "litmus", "docs", "results", "shell",
+            "tree", "series")
 LOCK = os.path.join(OUT, ".lock")
 ABOUT = """\
 Without a command: build Linux 7.3 as it is, with the mm series, and with the tcp patch on top; boot

@@ -126,8 +126,11 @@ def configure(base, arch, log, objects, kunitconfigs=KUNITCONFIGS, more=()):
     merge_config(base, log, objects, fragments_of(base, arch, kunitconfigs, more), *options(arch))
 
 
-def kernel(base, commit, name, arch=X86_64, more=(), folder=None):
-    """The image of commit, built if there is none yet; with more fragments in another folder."""
+def kernel(base, commit, name, arch=X86_64, more=(), folder=None, kunitconfigs=KUNITCONFIGS):
+    """The image of commit, built if there is none yet; with more fragments in another folder.
+
+    kunitconfigs: of which suites; sync points go with the usual ones.
+    """
     if arch == UML:
         base = base.for_uml()
     ours = [fragment(each) for each in ARCHS[arch][:2] if each]
@@ -143,7 +146,7 @@ def kernel(base, commit, name, arch=X86_64, more=(), folder=None):
         kernel(base, base.commit, "stock")
     with base.tree, stage(f"build {name}" + ", UML" * (arch == UML)):
         base.checkout(commit)
-        configure(base, arch, f"config-{arch}-{name}.log", objects, more=more)
+        configure(base, arch, f"config-{arch}-{name}.log", objects, kunitconfigs, more)
         make(base, objects, f"build-{arch}-{name}.log", *options(arch), os.path.basename(made))
         keep(os.path.join(objects, made), image)
     return image

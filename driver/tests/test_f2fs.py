@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The runs on a real f2fs: what a kernel says is told apart, and a run that tests nothing fails."""
+
+import os
+import re
+
+from driver.suites import f2fs
+from driver.tests.helpers import Case, failures_of
+
+BOOT = "[    1.2] Run /init as init process\n"
+TRACE = "".join(f"[    7.6]  {call}\n" for call in (
+    "__page_cache_release.part.0+0x192/0x310", "? folio_unmap_invalidate+0x13b/0x1e0",
+    "__folio_put+0x8e/0xb0", "drop_folio+0x72/0x130", "move_data_block+0x216/0xbf0"))
+SPLAT = ("[    7.6] list_del corruption. next->prev should be a, but was b\n"
+         "[    7.6] WARNING: lib/list_debug.c:65 at __list_del_entry_valid_or_report\n" + TRACE)
+REPORT = ("[    7.6] page dumped because: released while in use\n"
+          "[    7.6] WARNING: mm/folio.c:195 at __folio_put+0xcd/0xf0\n" + TRACE)
+TWICE = ("[    7.6] page dumped because: VM_BUG_ON_FOLIO(folio_test_lru(folio))\n"
+         "[    7.6] kernel BUG at mm/folio.c:123!\n"
+         "[    7.6]  folio_batch_move_lru+0x1fe/0x240\n")
+OTHER = "[    5.0] BUG: KASAN: use-after-free in f2fs_gc\n"
+COUNTS = {"moved": 900, "open": 12, "lost": 0}
+
+
+class F2fs(Case):
+    def setUp(self):
+        super().setUp()
+        # Without the scan of rcutorture, which is in the kernel tree
+        self.patch(f2fs.console, badness=lambda base, text: [
+            line for line in text.splitlines()
+            if f2fs.console.BADNESS.search(line) or re.search("BUG|WARNING:", line)])
+
+    def test_said(self):
+        for text, want in ((BOOT, "nothing"), (BOOT + SPLAT, "list_del"),
+                           (BOOT + REPORT, "in use"), (BOOT + TWICE, "PG_lru twice"),
+                           (BOOT + OTHER + SPLAT, OTHER.strip()),       # it was not the first
+                           (BOOT + SPLAT.replace("move_data_block", "evict"),
+                            SPLAT.splitlines()[0])):                    # by somebody else
+            self.assertEqual(f2fs.said(None, text), want)
+        self.assertEqual(f2fs.when(BOOT + SPLAT), 7)
+
+    def judged(self, says, got, counts, **one):
+        return failures_of(f2fs.judge, "run", {"says": says, **one}, got, counts, "log")
+
+    def test_judged(self):
+        self.assertEqual(self.judged(["list_del"], "list_del", {}), [])
+        self.assertEqual(self.judged(["nothing"], "nothing", COUNTS, open=12), [])
+        for failed, pattern in (
+                (self.judged(["list_del"], "nothing", COUNTS), "says 'nothing', expected 'list_"),
+                (self.judged(["nothing"], "list_del", {}), "says 'list_del', expected 'nothing'"),
+                (self.judged(["nothing"], "nothing", COUNTS, open=13), "12 folios, at least 13"),
+                (self.judged(["nothing"], "nothing", {}), "no block was moved")):
+            self.assertEqual(len(failed), 1)
+            self.assertRegex(failed[0], pattern)
+
+    def test_runs(self):
+        """Each way to set the flag is run, each kernel, and each thing that can be said."""
+        runs = f2fs.runs().values()
+        self.assertEqual({one["lines"] for one in runs}, set(f2fs.LINES))
+        self.assertEqual({one["kernel"] for one in runs}, set(f2fs.KERNELS))
+        self.assertEqual({word for one in runs for word in one["says"]},
+                         {f2fs.NOTHING, *f2fs.PATTERNS})
+        self.patch(f2fs.expected, load_file=lambda name: ("f2fs.toml", {"runs": {"x": {
+            "kernel": "stock", "lines": "literally", "says": ["nothing"]}}}))
+        self.assertFail("f2fs.toml: x: there is no lines 'literally', there are: stock, lit",
+                        f2fs.runs)
+
+    def test_blocks(self):
+        path = os.path.join(self.folder({"image": "\0" * 8192 + "x" + "\0" * 4095 + "\0" * 100}),
+                            "image")
+        self.assertEqual(list(f2fs.blocks(path)),
+                         [(8192).to_bytes(8, "little") + b"x" + b"\0" * 4095])

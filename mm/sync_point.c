@@ -6,18 +6,18 @@
  * There is no controller: the actor whose turn it is gets to a point, records
  * it, decides whose turn is next, wakes that one and blocks.
  * It blocks with whatever it holds, also within RCU and under a PTL: nobody
- * spins, and one CPU will do.  But for where interrupts are off: there it spins,
- * for a second at most, if all other actors are bound to other CPUs, and is not
- * held else.  So an actor that needs a lock must not try to
+ * spins, and one CPU will do.  So an actor that needs a lock must not try to
  * take it while another one holds it: mm_sync_lock() is where it waits then.
+ * Where interrupts are off, an actor is only held if all others are bound to
+ * other CPUs: it spins there, for a second at most.
  *
  * A watchdog gives a run up in which nothing happens any more: the run is open
  * then, everybody passes all points, and it has failed.  One thing it can't help
  * is an actor that spins for a lock without mm_sync_lock(), if a held actor has
  * that lock: that CPU is lost, and the schedule on the console is all there is.
- * The lock of i_pages can be held where interrupts are off: those that remove or
- * insert a folio have the hook.  Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
- * have it.  pmd_lock() does not, nor do a fault on a PTE that is present, fork()
+ * Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
+ * have it, and of those who take the lock of i_pages, who remove or insert a
+ * folio of a file, but not in shmem.  pmd_lock() does not, nor do a fault on a PTE that is present, fork()
  * and mremap(): no actor may do these to a page table that another one may be
  * held in.  Nor may a bystander on the actors' CPU.
  */

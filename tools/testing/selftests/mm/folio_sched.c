@@ -22,7 +22,8 @@
  *		tcp t 8			a connection to ourselves, and a mapping of
  *					8 pages of its receiving end
  *		COMMAND ...		see commands[]; each has to succeed
- *		test f 4		the page whose folio is watched
+ *		test f 4 [absent]	the page whose folio is watched (absent: out of
+ *					the page cache when the run begins)
  *
  *	session NAME [alone]		a thread, and what it does, in this order (alone:
  *					on a CPU of its own, so that it can be held
@@ -218,6 +219,7 @@ static struct {
 	int nr_setup;
 	struct object *test;
 	int test_page;
+	bool absent;
 	struct session sessions[MAX_SESSIONS];
 	int nr_sessions;
 	struct permutation permutations[MAX_PERMUTATIONS];
@@ -294,6 +296,20 @@ static const char *write_pages(struct command *cmd, int flags)
 	return ret < 0 ? errno_name(errno) : ret < len ? "a short write" : "0";
 }
 
+/* Through a mapping that there is just for that */
+static const char *do_store(struct command *cmd)
+{
+	char *addr = mmap(NULL, psize(), PROT_READ | PROT_WRITE, MAP_SHARED, cmd->object->fd,
+			  cmd->numbers[0] * psize());
+
+	if (addr == MAP_FAILED)
+		return errno_name(errno);
+	/* It is found by fault-around: a fault for writing would look it up for use */
+	FORCE_READ(*addr);
+	*(uint64_t *)addr = pattern(cmd->numbers[0]);
+	return result(munmap(addr, psize()));
+}
+
 static const char *do_write(struct command *cmd)
 {
 	return write_pages(cmd, 0);
@@ -311,7 +327,7 @@ static const char *do_split(struct command *cmd)
 	int fd = open(SPLIT, O_WRONLY | O_CLOEXEC), len;
 	const char *ret;
 
-	len = snprintf(text, sizeof(text), "/proc/self/fd/%d,%#x,%#x", cmd->object->fd,
+	len = snprintf(text, sizeof(text), "/proc/self/fd/%d,0x%x,0x%x", cmd->object->fd,
 		       cmd->numbers[0], cmd->numbers[0] + cmd->numbers[1]);
 	ret = result(fd < 0 ? fd : write(fd, text, len));
 	close(fd);
@@ -419,6 +435,7 @@ static const struct verb commands[] = {
 	{ "pread", FILE_OBJECT, 1, "FILE PAGE", do_pread, true },
 	{ "pread_dontcache", FILE_OBJECT, 1, "FILE PAGE", do_pread_dontcache, true },
 	{ "write", FILE_OBJECT, 2, "FILE FIRST PAGES", do_write },
+	{ "store", FILE_OBJECT, 1, "FILE PAGE (through a mapping)", do_store },
 	{ "write_dontcache", FILE_OBJECT, 2, "FILE FIRST PAGES", do_write_dontcache },
 	{ "split", FILE_OBJECT, 2, "FILE FIRST PAGES (large folios to single pages)", do_split },
 	{ "truncate", FILE_OBJECT, 1, "FILE PAGES", do_truncate },
@@ -701,7 +718,8 @@ static void parse_setup(char **words, unsigned int only)
 		if (!sched.test || !sched.test->is_file)
 			bad("expected test FILE PAGE, and '%s' is no file", words[1] ?: "");
 		sched.test_page = to_number(words[2], sched.test->nr_pages - 1, "test FILE PAGE");
-		no_more(words + 3);
+		sched.absent = words[3] && !strcmp(words[3], "absent");
+		no_more(words + 3 + sched.absent);
 	} else {
 		if (sched.nr_setup == MAX_SETUP)
 			bad("expected at most %d commands to set up", MAX_SETUP);
@@ -1188,6 +1206,15 @@ static bool has_swap(void)
 	return nr > 1;
 }
 
+static void check_dontcache(struct command *cmd)
+{
+	char byte;
+
+	if (strstr(cmd->verb->name, "_dontcache") &&
+	    preadv2(cmd->object->fd, &(struct iovec){ &byte, 1 }, 1, 0, RWF_DONTCACHE) < 0)
+		skip("RWF_DONTCACHE: %s", strerror(errno));
+}
+
 static void set_up(void)
 {
 	if (sched.needs_swap && !has_swap())
@@ -1216,6 +1243,11 @@ static void set_up(void)
 			skip("to set up, %s: %s", cmd->text, cmd->got);
 	}
 	check_size(sched.test, sched.test_page);
+	for (int i = 0; i < sched.nr_sessions; i++)
+		for (int j = 0; j < sched.sessions[i].nr_steps; j++)
+			check_dontcache(sched.sessions[i].steps + j);
+	if (sched.absent)
+		posix_fadvise(sched.test->fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /* Return: its number in this run, which it takes part in from now on. */
@@ -1424,7 +1456,7 @@ static const char *why(int err)
 	case EINVAL:
 		return "has ended before";
 	case EWOULDBLOCK:
-		return "can't be held there: interrupts are off and it is not alone, or it has a per-CPU lock";
+		return "can't be held: interrupts are off (is it alone?), or it has a per-CPU lock";
 	case ETIMEDOUT:
 		return "gets nowhere: it waits for something else than the locks that are known";
 	default:

@@ -17,9 +17,10 @@
  * that lock: that CPU is lost, and the schedule on the console is all there is.
  * Of the page table locks, those of pte_offset_map_lock() and of the rmap walk
  * have it, and of those who take the lock of i_pages, who remove or insert a
- * folio of a file, but not in shmem.  pmd_lock() does not, nor do a fault on a PTE that is present, fork()
- * and mremap(): no actor may do these to a page table that another one may be
- * held in.  Nor may a bystander on the actors' CPU.
+ * folio of a file, but not in shmem.  pmd_lock() does not, nor do a fault on a
+ * PTE that is present, fork() and mremap(): no actor may do these to a page
+ * table that another one may be held in.  Nor may a bystander on the actors'
+ * CPU.
  */
 #include <linux/cleanup.h>
 #include <linux/delay.h>

@@ -496,11 +496,23 @@ static void deadlock(struct kunit *test)
 	expect_error(fixture, -EDEADLK, 0, 3);
 }
 
+static void interrupts_off_alone(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+
+	add_thread(fixture, interrupts_off);
+	add_step(fixture, 0, MM_SYNC_TEST_1);
+	KUNIT_EXPECT_EQ(test, run_all(fixture), 0);
+	expect_event(fixture, 0, 0, MM_SYNC_KIND_STOP, MM_SYNC_TEST_1);
+}
+
+/* The other actor may need the CPU on which this one would spin */
 static void interrupts_are_off(struct kunit *test)
 {
 	struct fixture *fixture = test->priv;
 
 	add_thread(fixture, interrupts_off);
+	add_thread(fixture, one_point);
 	add_step(fixture, 0, MM_SYNC_TEST_1);
 	KUNIT_EXPECT_EQ(test, run_all(fixture), -EWOULDBLOCK);
 	expect_event(fixture, 0, 0, MM_SYNC_KIND_PASS, MM_SYNC_TEST_1);
@@ -722,6 +734,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(actor_has_ended),
 	KUNIT_CASE(lock_is_taken),
 	KUNIT_CASE(deadlock),
+	KUNIT_CASE(interrupts_off_alone),
 	KUNIT_CASE(interrupts_are_off),
 	KUNIT_CASE(hold_is_off),
 	KUNIT_CASE(point_never_comes),

@@ -32,7 +32,8 @@ WORDS = {"scenario": "replay", "schedule": "", "set": "set", "mutant": "mutant",
 
 def sets():
     """Each set that some command explores by itself."""
-    names = [*explorer.SETS, *explorer.own_sets(), *(name for name, _ in guards.SETS)]
+    names = [*explorer.SETS, *explorer.own_sets(),
+             *(name for name, _ in guards.SETS + guards.NAMED)]
     return list(dict.fromkeys(names))
 
 

@@ -56,6 +56,7 @@ static struct {
 	struct task_struct *turn;	/* the one actor that runs, or NULL */
 	struct page *page;	/* that the run keeps when it is freed, or NULL */
 	unsigned long nr_pages;	/* so many of them, from that on */
+	unsigned int spinning;	/* actors that are held with interrupts off */
 } sync = {
 	.lock = __RAW_SPIN_LOCK_UNLOCKED(sync.lock),
 };
@@ -403,6 +404,7 @@ static void spin_for_turn(struct mm_sync_run *run, struct mm_sync_actor *me)
 	bool late = false;
 
 	me->held = true;
+	WRITE_ONCE(sync.spinning, sync.spinning + 1);
 	while (sync.turn != current && !run->open) {
 		for (int i = 0; late && i < run->nr_actors; i++)
 			if (run->actors[i].task == sync.turn)
@@ -416,6 +418,7 @@ static void spin_for_turn(struct mm_sync_run *run, struct mm_sync_actor *me)
 		}
 		raw_spin_lock(&sync.lock);
 	}
+	WRITE_ONCE(sync.spinning, sync.spinning - 1);
 	me->held = false;
 }
 
@@ -600,6 +603,9 @@ static void wait_for_lock(struct mm_sync_wait *wait)
 	unsigned long flags;
 	bool open;
 
+	/* Only an actor that spins has this lock at a point; others let go of it */
+	if (wait->type == MM_SYNC_I_PAGES && !READ_ONCE(sync.spinning))
+		return;
 	if (!lock_taken(wait) || !in_task() || !may_hold() || !has_to_wait(wait))
 		return;
 

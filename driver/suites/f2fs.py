@@ -30,6 +30,8 @@ NOTHING = "nothing"
 PATTERNS = {
     # PG_lru is lost.  A neighbour is freed: the splat of the phones.
     "list_del": (r"list_del corruption", r"__page_cache_release.*__folio_put.*move_data_block"),
+    # The same, or the next finding, by somebody else
+    "list_del elsewhere": (r"list_del corruption", r"Call Trace"),
     # Compaction has cleared PG_lru, and the store sets it again.  The folio is put back.
     "PG_lru twice": (r"VM_BUG_ON_FOLIO\(folio_test_lru\(folio\)\)",
                      r"folio_batch_move_lru|folio_putback_lru"),

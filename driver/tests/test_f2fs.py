@@ -35,7 +35,9 @@ class F2fs(Case):
                            (BOOT + REPORT, "in use"), (BOOT + TWICE, "PG_lru twice"),
                            (BOOT + OTHER + SPLAT, OTHER.strip()),       # it was not the first
                            (BOOT + SPLAT.replace("move_data_block", "evict"),
-                            SPLAT.splitlines()[0])):                    # by somebody else
+                            SPLAT.splitlines()[0]),                     # without a trace
+                           (BOOT + SPLAT.replace("[    7.6]  __page", "Call Trace:\n __page")
+                            .replace("move_data_block", "evict"), "list_del elsewhere")):
             self.assertEqual(f2fs.said(None, text), want)
         self.assertEqual(f2fs.when(BOOT + SPLAT), 7)
 

@@ -3,7 +3,9 @@
 
 import os
 import re
+import shutil
 import subprocess
+import tempfile
 
 from driver.core import expected
 from driver.core.paths import ROOT, logfile, read, shown
@@ -215,11 +217,12 @@ def follow(context, path, columns, verbose=False):
 
 
 def each_time(printed):
-    """{run: [its timeline, each time that it was run]}."""
+    """{run: [its timeline, each time that it was run]}, by copies of one file."""
     runs = {}
-    for part in re.split(r"(?m)^(?=.*folio_race: begin )", printed)[1:]:
-        for name, story in stories(part).items():
-            runs.setdefault(name, []).append(model.timeline(story) + model.verdict(story))
+    for name, story in stories(printed).items():
+        if not story.skipped:
+            runs.setdefault(re.sub(r"-\d+\.", ".", name, count=1), []).append(
+                model.timeline(story) + model.verdict(story))
     return runs
 
 
@@ -227,9 +230,14 @@ def repeat(context, path, column, times):
     """Run one schedule file several times in one guest: each time the same must happen."""
     name, log = os.path.basename(path), f"schedule-{column}-repeated"
     tests = build.selftests(context.base, context.commit["all"])
-    initrd = qemu.initramfs(context.base, tests, more=[path], name="initramfs-schedule")
-    boot(context, initrd, column, f"guest.test={TEST} guest.args=" + ",".join([name] * times)
-         + needs(path), None, log)
+    with tempfile.TemporaryDirectory() as folder:       # two runs can't have one name
+        copies = [os.path.join(folder, name.replace(".sched", f"-{number}.sched"))
+                  for number in range(times)]
+        for copy in copies:
+            shutil.copy(path, copy)
+        initrd = qemu.initramfs(context.base, tests, copies, "initramfs-schedule")
+    boot(context, initrd, column, f"guest.test={TEST} guest.args="
+         + ",".join(map(os.path.basename, copies)) + needs(path), None, log)
     runs = each_time(read(logfile(f"{log}.tap")))
     context.tally.check(runs, f"{name} on {column}: no run was seen")
     for run, seen in runs.items():

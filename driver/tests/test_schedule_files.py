@@ -158,11 +158,16 @@ class Follow(Case):
         self.patch(schedule_files.build, "selftests")
         self.patch(schedule_files.qemu, "initramfs")
         self.patch(schedule_files, "boot", needs=lambda path: "")
-        other = story("differs|x")
-        for failed, printed in ((0, story() * 3), (1, story() * 2), (1, story() * 2 + other),
-                                (1, ""), (1, story() + story(name="a.b.tmpfs.small") * 3)):
+        path = os.path.join(self.folder({"x.sched": ""}), "x.sched")
+
+        def told(*numbers, name="x", **how):
+            return "".join(story(name=f"{name}-{number}.p.tmpfs.small", **how)
+                           for number in numbers)
+        other = told(2, verdict="differs|x")
+        for failed, printed in ((0, told(0, 1, 2)), (1, told(0, 1)), (1, told(0, 1) + other),
+                                (1, ""), (1, told(0) + told(0, 1, 2, name="y"))):
             self.patch(schedule_files, read=lambda path, printed=printed: printed)
-            tally = tally_of(schedule_files.repeat, "x.sched", "stock", 3)
+            tally = tally_of(schedule_files.repeat, path, "stock", 3)
             self.assertEqual(len(tally.failed), failed, tally.failed)
 
     def test_needs(self):

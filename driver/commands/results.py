@@ -29,6 +29,6 @@ def run(context, args):
         tally = Tally(context.tally.rerun, before)
         base = context.base if release == context.base.release else further(release)
         for part in args.parts or results.PARTS:
-            results.renew(part, Context(base, tally))
+            results.PARTS[part](Context(base, tally))
         context.tally.merge(tally)
     results.write_tables()

@@ -19,6 +19,15 @@ def names(folder=FOLDER):
     return sorted(name[:-5] for name in os.listdir(folder) if name.endswith(".diff"))
 
 
+def header_of(diff, where, needed):
+    """{word: what it says} of the lines above a diff; needed: which must be there."""
+    header = dict(re.findall(r"^([A-Z]\w+): (.*)$", diff.split("diff --git")[0], re.M))
+    for line in needed:
+        if line not in header and (line, header.get("On")) != ("Fails", "mm+lab"):
+            raise Fail(f"{where} has no line '{line}: ...' above its diff")
+    return header
+
+
 class Mutant:
     """mutants/<name>.diff: which guard it removes, from which kernel, and what must fail then.
 
@@ -28,10 +37,8 @@ class Mutant:
     def __init__(self, name, folder=FOLDER):
         self.name = name
         self.diff = read(os.path.join(folder, name + ".diff"))
-        header = dict(re.findall(r"^([A-Z]\w+): (.*)$", self.diff.split("diff --git")[0], re.M))
-        for line in ("Removes", "On", "Where", "Fails"):
-            if line not in header and (line, header.get("On")) != ("Fails", "mm+lab"):
-                raise Fail(f"mutants/{name}.diff has no line '{line}: ...' above its diff")
+        header = header_of(self.diff, f"mutants/{name}.diff",
+                           ("Removes", "On", "Where", "Fails"))
         for line, known in (("On", ON), ("Where", WHERE)):
             if header[line] not in known:
                 raise Fail(f"mutants/{name}.diff: there is no '{line}: {header[line]}', there are: "
@@ -67,10 +74,7 @@ class Fix:
     def __init__(self, name, folder=FIXES):
         self.name = name
         self.diff = read(os.path.join(folder, name + ".diff"))
-        header = dict(re.findall(r"^([A-Z]\w+): (.*)$", self.diff.split("diff --git")[0], re.M))
-        for line in ("Adds", "Passes"):
-            if line not in header:
-                raise Fail(f"mutants/fixes/{name}.diff has no line '{line}: ...' above its diff")
+        header = header_of(self.diff, f"mutants/fixes/{name}.diff", ("Adds", "Passes"))
         self.adds, self.passes = header["Adds"], header["Passes"].split(", ")
 
 

@@ -84,7 +84,7 @@ BARS = [
     Bar("e", TIME, "isolate+put.put", 2, of=LOCK_FIRST, to=PATCHED),
     Bar("f", TIME, "pageout.ext4 fault.ext4", 0.98, 1.02, noise=True),
 ]
-# Bytes of text.  256 would do without the recheck's report outside of lru_lock, and gup's patch.
+# Bytes of text.  It was 256 for a series with less in gup, and with its report under lru_lock.
 MAX_GROWTH = 512
 # Of these just the objects are compared of which the series changes the code; all text of arm64
 # is larger, so that the limit is not for it.

@@ -8,7 +8,7 @@ from driver.core import expected
 from driver.core.paths import DRIVER
 from driver.core.stage import Fail, say
 from driver.core.tables import grid
-from driver.kernel import build, mutant, qemu
+from driver.kernel import build, mutant
 from driver.story import model
 from driver.suites import (
     explorer,
@@ -64,7 +64,7 @@ def schedule_verdicts(name, column):
     """What is expected of the runs of a schedule file."""
     which = schedule_files.shipped(schedule_files.paths()[name])
     return [verdict for run, verdict in expected.load(which)[column].items()
-            if run.count(".") == 3 and run.startswith(name.removesuffix("sched"))]
+            if schedule_files.is_run(run) and run.startswith(name.removesuffix("sched"))]
 
 
 def happens(run, column):
@@ -247,13 +247,9 @@ def put_in(context, claims):
         kernel = build.kernel(context.base, mutant.fixed(context.base, context.commit["mm+lab"],
                                                          fix), f"with-{name}")
         for file in dict.fromkeys(check.split(".")[0] + ".sched" for check in fix.passes):
-            path = schedule_files.paths()[file]
-            tests = build.selftests(context.base, context.commit["all"])
-            initrd = qemu.initramfs(context.base, tests, [path], "initramfs-schedule")
-            results |= selftests.boot(
-                context, kernel, initrd, f"with-{name}", "kunit.enable=0 guest.test="
-                f"{schedule_files.TEST} guest.args={file}{schedule_files.needs(path)}",
-                what=f"{file} with {name}")[0]
+            initrd, append = schedule_files.guest(context, [schedule_files.paths()[file]])
+            results |= selftests.boot(context, kernel, initrd, f"with-{name}",
+                                      f"kunit.enable=0 {append}", what=f"{file} with {name}")[0]
         for check in fix.passes:
             context.tally.check(results.get(check) == "pass", f"{check} is "
                                 f"{results.get(check, 'missing')}, not pass, with {fix.adds}")

@@ -55,6 +55,13 @@ def runs():
     return found["runs"]
 
 
+def run_name(text):
+    """A run, as an argument of ./run f2fs."""
+    if text not in runs():
+        raise Fail(f"there is no run '{text}', there are: {', '.join(runs())}")
+    return text
+
+
 def blocks(path):
     """The blocks of a file that are not empty, each after its offset."""
     with open(path, "rb") as image:

@@ -70,22 +70,19 @@ def of_guards(context):
 
 
 def keep_report(context):
-    """The report's interleaving, for the picture."""
+    """The report's interleaving on the newest release, for the picture."""
+    if not context.base.newest:
+        return
     log = scenarios.log_of(context, "stock", QEMU)
     for column in scenarios.KERNELS:
         scenarios.on(context, column, QEMU, [picture.CLAIM])
     picture.keep(read(logfile(f"{log}.console")), context.base.version)
 
 
-PARTS = {"selftests": of_selftests, "guards": of_guards, "report": keep_report}
-
-
-def renew(which, context):
-    """Run a part on a kernel, and keep what was seen."""
-    if which != "report":
-        keep(context.base, which, PARTS[which](context))
-    elif context.base.newest:
-        keep_report(context)
+# {part: runs it on a kernel, and keeps what was seen}
+PARTS = {"selftests": lambda context: keep(context.base, "selftests", of_selftests(context)),
+         "guards": lambda context: keep(context.base, "guards", of_guards(context)),
+         "report": keep_report}
 
 
 def part(text):

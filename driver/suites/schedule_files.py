@@ -188,21 +188,30 @@ def needs(path):
     return " guest.swap" * (NEEDS_SWAP in read(path))
 
 
+def guest(context, files):
+    """(the initramfs, what the kernel is told) of a guest that runs schedule files."""
+    tests = build.selftests(context.base, context.commit["all"])
+    initrd = qemu.initramfs(context.base, tests, more=files, name="initramfs-schedule")
+    names = ",".join(map(os.path.basename, files))
+    needed = "".join(dict.fromkeys(map(needs, files)))
+    return initrd, f"guest.test={TEST} guest.args={names}{needed}"
+
+
 def follow(context, path, columns, verbose=False):
-    """Run one schedule file, draw it, and return {column: {run: Scenario}}; verbose: print all
-    events."""
+    """Run one schedule file, and draw it; return {column: {run: Scenario}}.
+
+    verbose: print all events.
+    """
     check(checker(context), path)
     columns = columns[-1:] if context.base.has_points else columns
-    tests = build.selftests(context.base, context.commit["all"])
-    initrd = qemu.initramfs(context.base, tests, more=[path], name="initramfs-schedule")
+    initrd, append = guest(context, [path])
     which, told, unlike = shipped(path), {}, set()
     known = expected.load(which or "schedule_files", context.base.release)
-    name, swap = os.path.basename(path), needs(path)
+    name = os.path.basename(path)
     for column in columns:
         rerun = f"./run replay --on {column} {path}"
-        results, reasons, told[column] = boot(
-            context, initrd, column, f"guest.test={TEST} guest.args={name}{swap}", rerun,
-            f"schedule-{column}")
+        results, reasons, told[column] = boot(context, initrd, column, append, rerun,
+                                              f"schedule-{column}")
         want = {each: "skip" if each in reasons else "pass" for each in results}
         if which:               # some are to fail on stock
             want = {each: known[column].get(each, want[each]) for each in want}
@@ -229,15 +238,13 @@ def each_time(printed):
 def repeat(context, path, column, times):
     """Run one schedule file several times in one guest: each time the same must happen."""
     name, log = os.path.basename(path), f"schedule-{column}-repeated"
-    tests = build.selftests(context.base, context.commit["all"])
     with tempfile.TemporaryDirectory() as folder:       # two runs can't have one name
         copies = [os.path.join(folder, name.replace(".sched", f"-{number}.sched"))
                   for number in range(times)]
         for copy in copies:
             shutil.copy(path, copy)
-        initrd = qemu.initramfs(context.base, tests, copies, "initramfs-schedule")
-    boot(context, initrd, column, f"guest.test={TEST} guest.args="
-         + ",".join(map(os.path.basename, copies)) + needs(path), None, log)
+        initrd, append = guest(context, copies)
+    boot(context, initrd, column, append, None, log)
     runs = each_time(read(logfile(f"{log}.tap")))
     context.tally.check(runs, f"{name} on {column}: no run was seen")
     for run, seen in runs.items():

@@ -168,7 +168,7 @@ class Shown(Case):
         check = "swapped.truncate.tmpfs.large"
         self.patch(claims.build, kernel=lambda *words: "image", selftests=lambda *words: "tests")
         self.patch(claims.mutant, fixed=lambda *words: "commit")
-        self.patch(claims.qemu, initramfs=lambda *words: "initrd")
+        self.patch(claims.schedule_files.qemu, initramfs=lambda *words, **named: "initrd")
         for failed, results in ((0, {check: "pass"}), (1, {check: "fail"}), (1, {})):
             def boot(context, image, initrd, log, append, what, results=results):
                 self.assertIn("guest.args=swapped.sched guest.swap", append)

@@ -59,10 +59,9 @@ bool __mm_sync_keep(struct page *page, unsigned int order);
  *
  * Context: Any.  With softirqs off, or between mm_sync_hold_off() and
  * mm_sync_hold_on(), it is recorded, but nobody is held.  With interrupts off a
- * thread spins, for a while, if all other actors are bound to other CPUs, and is
- * not held else.  Within RCU, or with
- * a PTL or a folio lock, threads are held: who needs that lock comes to
- * mm_sync_lock() first.
+ * thread is held only if all other actors are bound to other CPUs: it spins, for
+ * a while.  Within RCU, or with a PTL or a folio lock, threads are held: who
+ * needs that lock comes to mm_sync_lock() first.
  */
 #define mm_sync_point(name, folio) do {					\
 	if (static_branch_unlikely(&mm_sync_key))			\

@@ -281,7 +281,7 @@ static const char *result(long ret)
 	return ret < 0 ? errno_name(errno) : "0";
 }
 
-static const char *write_pages(struct command *cmd, int flags)
+static const char *do_write(struct command *cmd)
 {
 	int len = cmd->numbers[1] * psize();
 	char *buf = malloc(len);
@@ -290,8 +290,7 @@ static const char *write_pages(struct command *cmd, int flags)
 	/* In one go, so that it can be one folio */
 	for (int i = 0; i < len; i += sizeof(uint64_t))
 		*(uint64_t *)(buf + i) = pattern(cmd->numbers[0] + i / psize());
-	ret = pwritev2(cmd->object->fd, &(struct iovec){ buf, len }, 1,
-		       cmd->numbers[0] * psize(), flags);
+	ret = pwrite(cmd->object->fd, buf, len, cmd->numbers[0] * psize());
 	free(buf);
 	return ret < 0 ? errno_name(errno) : ret < len ? "a short write" : "0";
 }
@@ -308,16 +307,6 @@ static const char *do_store(struct command *cmd)
 	FORCE_READ(*addr);
 	*(uint64_t *)addr = pattern(cmd->numbers[0]);
 	return result(munmap(addr, psize()));
-}
-
-static const char *do_write(struct command *cmd)
-{
-	return write_pages(cmd, 0);
-}
-
-static const char *do_write_dontcache(struct command *cmd)
-{
-	return write_pages(cmd, RWF_DONTCACHE);
 }
 
 /* Each large folio there, to single pages */
@@ -436,7 +425,6 @@ static const struct verb commands[] = {
 	{ "pread_dontcache", FILE_OBJECT, 1, "FILE PAGE", do_pread_dontcache, true },
 	{ "write", FILE_OBJECT, 2, "FILE FIRST PAGES", do_write },
 	{ "store", FILE_OBJECT, 1, "FILE PAGE (through a mapping)", do_store },
-	{ "write_dontcache", FILE_OBJECT, 2, "FILE FIRST PAGES", do_write_dontcache },
 	{ "split", FILE_OBJECT, 2, "FILE FIRST PAGES (large folios to single pages)", do_split },
 	{ "truncate", FILE_OBJECT, 1, "FILE PAGES", do_truncate },
 	{ "punch", FILE_OBJECT, 2, "FILE FIRST PAGES", do_punch },

@@ -151,9 +151,10 @@ SHORT = {
     "`L` PG_lru is lost": ("claim", "L"),
     "`F.6` TCP maps, then madvise": ("claim", "F.6"),
     "selftest: no orphan is offlined": ("folio_orphan.offline_refuses_mapped_orphan", "mm"),
-    "selftest: TCP maps no truncated page": ("tcp_zerocopy_truncated.not_mapped", "mm+tcp"),
+    "selftest: TCP maps no truncated page (tcp patch)":
+        ("tcp_zerocopy_truncated.not_mapped", "mm+tcp"),
 }
-INJECTED = "*"          # after a verdict: explained below the table
+INJECTED = "†"          # after a verdict: explained below the table
 
 
 def short():

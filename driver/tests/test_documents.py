@@ -231,15 +231,30 @@ class Shown(Case):
     def test_costs(self):
         cover = " ".join(text_of("series/mm/cover").split())
         [paragraph] = re.findall(r"(?ms)^\*\*Cost.*?\n\n", text_of("README.md"))
-        for figure in re.findall(r"\d+ -> \d+|\b\d{3}\b", paragraph):
-            self.assertIn(figure, cover)
+        pairs = re.findall(r"(\d+)\s->\s(\d+)", paragraph)
+        self.assertGreater(len(pairs), 2)
+        for stock, patched in pairs:
+            self.assertIn(f" {stock} {patched} ", cover)
+        lock_first = re.search(r"takes (\d+)", paragraph)[1]
+        self.assertIn(f" {lock_first} ", cover)
 
     def test_schedule(self):
         def words(text):
             return [re.sub(r"\s*#.*", "", " ".join(line.split())) for line in text.splitlines()]
         sample = textwrap.dedent("".join(itertools.takewhile(
             lambda line: line.startswith("    ") or not line.strip(),
-            text_of("doc/schedules.md").partition(".sched`:\n\n")[2].splitlines(True))))
-        whole = words(text_of("tools/testing/selftests/mm/schedules/invalidate.sched"))
+            text_of("doc/schedules.md").partition("has to wait.\n\n")[2].splitlines(True))))
+        whole = words(text_of("tools/testing/selftests/mm/schedules/hole.sched"))
         in_order(self, filter(None, words(sample)), whole, "doc/schedules.md")
-        self.assertIn("permutation found", sample)
+        self.assertIn("permutation removed", sample)
+
+    def test_commands_of_sessions(self):
+        source = "".join(map(text_of, glob.glob("tools/testing/selftests/mm/folio_sched*.c",
+                                                root_dir=ROOT)))
+        verbs = re.findall(r'\{ "(\w+)", \w+_OBJECT, \d, "[A-Z]', source)
+        self.assertGreater(len(verbs), 10)
+        told = "\n".join(line for line in text_of("doc/schedules.md").splitlines()
+                         if line.startswith("| `"))
+        self.assertEqual(set(verbs),
+                         {verb for first in re.findall(r"(?m)^\| (.*?) \|", told)
+                          for verb in re.findall(r"`(\w+)", first)})

@@ -113,6 +113,7 @@ def older(context):
             continue
         one = Context(base, context.tally)
         patches.recompose(one)
+        patches.altered(one)
         patches.checkpatch(one)
         patches.git_am(one)
 
@@ -152,6 +153,7 @@ def plan():
         Step("lint", "ruff on the driver", 0.2, lint),
         Step("claims", "the record of claims names what there is", 0.1, claims.check),
         Step("mails", "patches/ is what series/ composes to", 0.2, patches.recompose),
+        Step("altered", "mutants and fixes apply to the series", 0.3, patches.altered),
         Step("checkpatch", "checkpatch --strict on the mails", 0.5, patches.checkpatch),
         Step("kunit-uml", "KUnit under UML, with one CPU and with two", 2,
              lambda context: [kunit.suites(context, place) for place in (UML_UP, UML_SMP)],
@@ -166,7 +168,7 @@ def plan():
         mutants.with_all(),
         *mutants.of("uml", "mm+lab"),
         Step("litmus", "the litmus tests", 0.3, litmus.litmus),
-        Step("older", "the mails for 6.12: recomposed, checkpatch, git am", 2, older,
+        Step("older", "the mails for 6.12: recomposed, checkpatch, git am; mutants apply", 2, older,
              unfit=of_debian),
         # These check other kernels out: once one is built, that would be paid for
         Step("build-selftests", "the selftests, by their own Makefile", 0.3, images(), tree=True),

@@ -8,8 +8,8 @@ from driver.core import expected
 from driver.core.paths import ROOT, read, shown
 from driver.core.process import in_parallel, output, run
 from driver.core.stage import Fail, stage
-from driver.kernel import build, mails
-from driver.kernel.compose import LAB, MM, SERIES, TCP
+from driver.kernel import build, mails, mutant
+from driver.kernel.compose import LAB, MM, SERIES, STOCK_LAB, TCP
 
 # The base has no history that a commit id could be looked up in.
 CHECKPATCH = ["--strict", "--no-signoff", "--show-types", "--ignore=UNKNOWN_COMMIT_ID"]
@@ -50,6 +50,31 @@ def recompose(context):
                 tally.check(tags == wanted, f"{where}/{mail} must carry {wanted or 'no tag'}, "
                             f"it carries {tags}", "./run series")
         this.note = f"{count} mails" + f", made on {made_on}: but for line numbers" * (not same)
+
+
+def altered(context):
+    """What is made out of the series applies to it: stock with points, each mutant, each fix."""
+    base = context.base
+    if base.foreign:
+        return
+    made = {"series/lab/stock.diff": lambda: context.commit[STOCK_LAB]}
+    for name, one in mutant.known().items():
+        if one.base in ("", base.release):
+            made[f"mutants/{name}.diff"] = lambda one=one: mutant.mutate(
+                base, context.commit[one.on], one)
+    for name in mutant.names(mutant.FIXES) if base.newest else ():
+        made[f"mutants/fixes/{name}.diff"] = lambda name=name: mutant.fixed(
+            base, context.commit["mm+lab"], mutant.Fix(name))
+    for kernel in {one.on for one in mutant.known().values()}:
+        context.commit[kernel]      # composed, and said
+    with stage("mutants apply") as this:
+        for make in made.values():
+            try:
+                make()
+                context.tally.passed += 1
+            except Fail as failure:
+                context.tally.fail(str(failure), "./run test altered")
+        this.note = f"{len(made)} diffs"
 
 
 def paths(context):

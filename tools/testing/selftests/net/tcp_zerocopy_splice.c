@@ -667,7 +667,9 @@ TEST_F(tcp_zerocopy_still_maps, private_pages)
 	ASSERT_NE(buf, MAP_FAILED);
 	for (size_t i = 0; i < len; i++)
 		buf[i] = i ^ (i / psize() + 1) * 41;
-	ASSERT_TRUE(stream_send(s, buf, len, MSG_ZEROCOPY));
+	if (!stream_send(s, buf, len, MSG_ZEROCOPY) && errno == ENOBUFS)
+		SKIP(return, "MSG_ZEROCOPY: RLIMIT_MEMLOCK or net.core.optmem_max is too small");
+	ASSERT_EQ(s->sent, len);
 	ASSERT_TRUE(stream_wait_queued(s));
 	ASSERT_TRUE(stream_receive_all(s));
 	EXPECT_GT(s->mapped, 0)

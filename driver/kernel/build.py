@@ -208,9 +208,10 @@ def build_selftests(base, folder, headers, wanted):
 def schedule_checker(base):
     """folio_sched for this machine: to look for mistakes in a schedule file takes no kernel."""
     program = os.path.join(base.dir, "check-schedule")
-    sources = [os.path.join(ROOT, path) for path in
-               (f"{KSELFTEST}/mm/folio_sched.c", f"{KSELFTEST}/mm/folio_util.c",
-                f"{KSELFTEST}/mm/folio_util.h", "include/linux/mm_sync_point_defs.h")]
+    mm = os.path.join(ROOT, KSELFTEST, "mm")
+    sources = [os.path.join(mm, name) for name in sorted(os.listdir(mm))
+               if re.match(r"folio_(sched|util)\w*\.[ch]$", name)]
+    sources.append(os.path.join(ROOT, "include/linux/mm_sync_point_defs.h"))
     if os.path.exists(program) and all(os.stat(source).st_mtime < os.stat(program).st_mtime
                                        for source in sources):
         return program
@@ -223,7 +224,8 @@ def schedule_checker(base):
         if not os.path.exists(os.path.join(folder, "mm/vm_util.c")):
             base.checkout(base.commit)
         run(["gcc", "-O1", "-D_GNU_SOURCE=", f"-I{folder}", f"-I{folder}/mm",
-             "-isystem", f"{headers}/usr/include", "-o", program + ".new", *sources[:2],
+             "-isystem", f"{headers}/usr/include", "-o", program + ".new",
+             *(source for source in sources if source.endswith(".c")),
              f"{folder}/mm/vm_util.c", "-lpthread"], "check-schedule.log")
     os.rename(program + ".new", program)
     return program

@@ -21,13 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "folio_util.h"
+#include "folio_sched.h"
 #include "kselftest_harness.h"
-#include "vm_util.h"
-
-#define MM_SYNC			"/sys/kernel/debug/mm_sync/"
-#define NEEDED \
-	"this kernel has no sync points: it takes CONFIG_MM_SYNC_POINTS_DEBUGFS=y (with DEBUG_KERNEL, SMP, PREEMPT, DEBUG_FS), and debugfs mounted"
 
 #define NR_PAGES		8
 #define TEST_PAGE		5
@@ -92,7 +87,7 @@ FIXTURE_SETUP(mm_sync)
 	if (geteuid())
 		SKIP(return, "needs root");
 	if (access(MM_SYNC "schedule", W_OK))
-		SKIP(return, NEEDED);
+		SKIP(return, NO_MM_SYNC);
 
 	stay_on_this_cpu();
 	lab->text = malloc(MAX_LEN);

@@ -22,6 +22,7 @@ from driver.suites import scenarios
 from driver.suites.kunit import QEMU, UML_SMP
 
 SOURCE = os.path.join(ROOT, "lib/tests/folio_explore_kunit.c")
+SHARED = os.path.join(ROOT, "lib/tests/folio_race.h")     # actors that scenarios have as well
 POINTS = os.path.join(ROOT, "include/linux/mm_sync_point_defs.h")
 NO_BOUND = -1
 LARGE = {"large", "pair"}   # options of sets with a large folio
@@ -54,8 +55,10 @@ def table_of(name):
 
 def actors():
     """{letter: (name, what it does)}, from the source of the suite."""
+    shared = dict(re.findall(r"^#define (ACTOR_\w+)\s+(\{[^}]*\})", read(SHARED), re.M))
+    text = re.sub(r"\bACTOR_\w+", lambda match: shared[match[0]], table_of("actors"))
     return {letter: about for letter, *about in
-            re.findall(r"""\{ '(\w)', "([^"]+)", "([^"]+)",""", table_of("actors"))}
+            re.findall(r"""\{ '(\w)', "([^"]+)", "([^"]+)",""", text)}
 
 
 def options():

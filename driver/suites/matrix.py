@@ -49,7 +49,8 @@ ARCHS = {
 # What goes when sync points go; when KUnit can't be built in; the files that are not built then.
 SYNC_POINTS = "MM_SYNC_POINTS MM_SYNC_POINTS_DEBUGFS FOLIO_RACE_KUNIT_TEST"
 RACE_FILES = """lib/tests/folio_race_actors.c lib/tests/folio_race_kunit.c
-	lib/tests/mm_sync_point_kunit.c lib/tests/folio_explore_kunit.c"""
+	lib/tests/mm_sync_point_kunit.c lib/tests/folio_explore.c
+	lib/tests/folio_explore_kunit.c"""
 LINKS = "DEBUG_VM_LRU_LINKS FOLIO_LINKS_KUNIT_TEST"
 LINKS_FILE = "lib/tests/folio_links_kunit.c "
 LAB_FILES = "mm/sync_point.c mm/sync_point_debugfs.c " + RACE_FILES

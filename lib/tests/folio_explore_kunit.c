@@ -2,10 +2,8 @@
 /*
  * KUnit: all interleavings of a few actors on one folio.
  *
- * The explorer runs the actors again and again, each time by another schedule:
- * at each sync point it decides who goes on, and when all are done it takes the
- * last decision back that has an alternative, depth first, until there is none.
- * After each schedule it checks what must hold whatever the order.
+ * This is the model: the folio and its file, what the actors do, the states, and
+ * what must hold whatever the order.  The search is in folio_explore.c.
  *
  * A spec says what is explored: a letter for each actor, then how, for instance
  * FTM/before/cold.  See actors[] and options[].  A schedule that fails is printed
@@ -15,17 +13,15 @@
 
 #include <kunit/test.h>
 #include <linux/debug_locks.h>
-#include <linux/kthread.h>
-#include <linux/math64.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
-#include <linux/prandom.h>
 #include <linux/swap.h>
 #include <linux/vmalloc.h>
 #include <asm/sections.h>
 #include "../../mm/internal.h"
+#include "folio_explore.h"
 #include "folio_race.h"
 
 /* Where actor R puts the page: in the file, but not in the mapping */
@@ -36,13 +32,6 @@
 #define LARGE_ORDER	2
 #define PAIR_ORDER	1
 
-#define MAX_DECISIONS	MM_SYNC_MAX_EVENTS
-#define MAX_LINE	900	/* of a record of the kernel's log */
-/* How deep the choice tree is cut into shards */
-#define SHARD_DEPTH	12
-/* How often a random schedule changes its mind */
-#define RANDOM_CHANGES	2
-#define PROGRESS_SECONDS 5
 /* For sets of which it is known that they have few states */
 #define STATES_LOG2	19
 #define FEW_STATES_LOG2	12
@@ -103,11 +92,7 @@ enum check {
 };
 
 /* What is checked after each schedule, the first ones at each decision as well */
-static const struct {
-	const char *name;
-	const char *text;
-	const char *spec;	/* in which it can be made to fail, if not X */
-} checks[] = {
+static const struct explore_check checks[] = {
 	[CHECK_PTE]	= { "pte", "a PTE maps a folio that is not in the page cache" },
 	[CHECK_INDEX]	= { "index", "a PTE maps a folio of another index" },
 	[CHECK_LOOKUP]	= { "lookup", "a lookup returns a folio of another index", "X/large" },
@@ -141,96 +126,28 @@ struct spec {
 	bool large;			/* it has the neighbour's page as well */
 	bool pair;			/* it has two pages, the neighbour has another */
 	bool size;			/* T changes the size of the file */
+	unsigned long reusers;		/* actors that may reuse the page */
 };
 
-/* A decision: the choices are the actor itself, if it can go on, then the others */
-struct decision {
-	struct state *state;
-	u64 hash;
-	u8 may_go;
-	s8 me;
-	u8 chosen;		/* actor */
-	u8 choice;		/* 0 to limit - 1 */
-	u8 limit;
-	u16 event;		/* the last there was */
-	bool pruned;
-	u64 paths;		/* through it, by the choices that are done with */
-};
-
-/* A state, told from others by a hash of all that is known of it */
-struct state {
-	u64 hash;
-	u64 paths;		/* schedules from here to the end */
-	u8 cost;		/* preemptions that it took to get here */
-};
-
-struct explorer;
-
-struct explore_thread {
-	struct explorer *ex;
-	struct task_struct *task;
-	int index;
-};
-
-enum mode { DEPTH_FIRST, RANDOM, FOLLOW };
-
-struct explorer {
+struct model {
+	struct explorer ex;
 	struct race race;
-	struct mm_sync_run run;
 	struct spec spec;
-	struct explore_thread threads[MM_SYNC_MAX_ACTORS];
 	unsigned long addr2;		/* another mapping of just the folio's page */
 	pte_t *ptes[NR_PAGES + 1];	/* of both mappings */
-	unsigned int lives;		/* of the folio, in this schedule */
 	struct lruvec *lruvec;
-	bool running, stuck;		/* the threads */
 	enum check sabotage;		/* for actor X: which check is to fail */
-
-	/* How to explore */
-	enum mode mode;
-	int bound;
-	bool prune;
-	bool coarse;
-	unsigned int shard, shards;
-
-	/* The choice tree */
-	struct decision nodes[MAX_DECISIONS];
-	unsigned int depth;		/* decisions in this schedule */
-	unsigned int prefix;		/* so many of them are given */
-	unsigned int seen_events;
-	unsigned int preemptions;
-	bool not_mine;			/* is another shard's */
-	u64 history[MM_SYNC_MAX_ACTORS];
-	struct rnd_state rnd;
-	u8 priority[MM_SYNC_MAX_ACTORS];
-	unsigned int change[RANDOM_CHANGES];
-
-	/* The states */
-	struct state *states;
-	unsigned long nr_slots;
-	unsigned long nr_states;
-	u64 states_digest;		/* the same for the same states in any order */
-
-	/* What came out */
-	unsigned long failed;		/* BIT(check) */
-	char wrong[96];			/* what a lookup has returned */
-	unsigned int nr_random;
-	unsigned long schedules;
-	unsigned long others;		/* run to find out that they are another shard's */
-	unsigned long pruned;
-	unsigned long nr_events;
-	unsigned int longest;
-	unsigned long nr_outcomes;
-	u64 paths;			/* schedules in all, if no bound */
-	u64 schedules_digest;
 	unsigned long taint;
-	const char *error;
-	ktime_t start, reported;
 };
 
-static struct explorer *explorer_of(struct race *race)
+static struct model *model_of(struct explorer *ex)
 {
-	return container_of(race, struct explorer, race);
+	return container_of(ex, struct model, ex);
+}
+
+static struct model *model_of_race(struct race *race)
+{
+	return container_of(race, struct model, race);
 }
 
 static unsigned int nr_parts(const struct spec *spec)
@@ -239,30 +156,30 @@ static unsigned int nr_parts(const struct spec *spec)
 }
 
 /* Is page @part of what the folio was in the beginning free, and kept? */
-static bool part_is_kept(const struct explorer *ex, unsigned int part)
+static bool part_is_kept(const struct model *m, unsigned int part)
 {
-	return ex->run.kept_pages & BIT(part);
+	return m->ex.run.kept_pages & BIT(part);
 }
 
 /* The folio that begins with this page, if one does */
-static struct folio *folio_of_part(const struct explorer *ex, unsigned int part)
+static struct folio *folio_of_part(const struct model *m, unsigned int part)
 {
-	struct page *page = folio_page(ex->run.folio, 0) + part;
+	struct page *page = folio_page(m->ex.run.folio, 0) + part;
 	struct folio *folio = page_folio(page);
 
-	return !part_is_kept(ex, part) && folio_page(folio, 0) == page ? folio : NULL;
+	return !part_is_kept(m, part) && folio_page(folio, 0) == page ? folio : NULL;
 }
 
-static void check_failed(struct explorer *ex, enum check check)
+static void check_failed(struct model *m, enum check check)
 {
-	ex->failed |= BIT(check);
+	m->ex.failed |= BIT(check);
 }
 
 /* ---- actors ------------------------------------------------------------- */
 
 static void second_pass(struct race *race)
 {
-	if (explorer_of(race)->spec.invalidate)
+	if (model_of_race(race)->spec.invalidate)
 		invalidate_mapping_pages(race->mapping, INDEX, INDEX);
 	else	/* The folio is not the first or last in the range, which go their own ways */
 		race_truncate(race, INDEX - 1, INDEX + 1);
@@ -277,29 +194,21 @@ static bool came_by(struct race *race, unsigned int may, enum mm_sync_point poin
 {
 	for (int i = 0; i < race->run->nr_events; i++)
 		if (race->run->events[i].point == point &&
-		    explorer_of(race)->spec.actors[race->run->events[i].actor].may & may)
+		    model_of_race(race)->spec.actors[race->run->events[i].actor].may & may)
 			return true;
 	return false;
 }
 
-static void truncate(struct race *race)
-{
-	if (explorer_of(race)->spec.size)
-		race_resize(race, CUT_PAGES);
-	else
-		race_truncate_page(race);
-}
-
 /* Between two steps, and where nobody can be held */
-static void look_up(struct explorer *ex, pgoff_t index)
+static void look_up(struct model *m, pgoff_t index)
 {
-	struct folio *folio = filemap_get_entry(ex->race.mapping, index);
+	struct folio *folio = filemap_get_entry(m->race.mapping, index);
 
 	if (!folio || xa_is_value(folio))
 		return;
 	if (!folio_contains(folio, index)) {
-		check_failed(ex, CHECK_LOOKUP);
-		scnprintf(ex->wrong, sizeof(ex->wrong),
+		check_failed(m, CHECK_LOOKUP);
+		scnprintf(m->ex.wrong, sizeof(m->ex.wrong),
 			  "a lookup of page %lu returns the folio at page %lu", index,
 			  folio->index);
 	}
@@ -309,9 +218,9 @@ static void look_up(struct explorer *ex, pgoff_t index)
 /* The last page, which a split gets to last */
 static void look_up_page(struct race *race)
 {
-	struct explorer *ex = explorer_of(race);
+	struct model *m = model_of_race(race);
 
-	look_up(ex, ex->spec.index + nr_parts(&ex->spec) - 1);
+	look_up(m, m->spec.index + nr_parts(&m->spec) - 1);
 }
 
 /*
@@ -321,21 +230,21 @@ static void look_up_page(struct race *race)
  */
 static void passed(struct mm_sync_run *run)
 {
-	struct explorer *ex = container_of(run, struct explorer, run);
+	struct model *m = model_of(container_of(run, struct explorer, run));
 
-	if (!(ex->spec.may & MAY_LOOK))
+	if (!(m->spec.may & MAY_LOOK))
 		return;
-	for (int i = 0; i < nr_parts(&ex->spec) && !ex->wrong[0]; i++) {
-		pgoff_t index = ex->spec.index + i;
-		struct folio *folio = xa_load(&ex->race.mapping->i_pages, index);
+	for (int i = 0; i < nr_parts(&m->spec) && !m->ex.wrong[0]; i++) {
+		pgoff_t index = m->spec.index + i;
+		struct folio *folio = xa_load(&m->race.mapping->i_pages, index);
 		size_t len;
 
 		if (!folio || xa_is_value(folio) || !folio_ref_count(folio))
 			continue;
-		look_up(ex, index);
-		len = strlen(ex->wrong);
+		look_up(m, index);
+		len = strlen(m->ex.wrong);
 		if (len)
-			scnprintf(ex->wrong + len, sizeof(ex->wrong) - len, " at %s",
+			scnprintf(m->ex.wrong + len, sizeof(m->ex.wrong) - len, " at %s",
 				  mm_sync_point_name(run->events[run->nr_events - 1].point));
 	}
 }
@@ -379,7 +288,7 @@ static void write_again(struct race *race)
 		return;
 	mm_sync_point(TEST_1, folio);
 	if (folio->mapping != race->mapping)
-		check_failed(explorer_of(race), CHECK_DIRTY);
+		check_failed(model_of_race(race), CHECK_DIRTY);
 	else
 		folio_end_writeback(folio);
 }
@@ -418,25 +327,25 @@ static void reuse(struct race *race)
 {
 	if (!mm_sync_reuse(race->run))
 		return;
-	explorer_of(race)->lives++;
+	model_of_race(race)->ex.epoch++;
 	if (race_add_folio(race, race->run->folio, REUSE_INDEX))
-		explorer_of(race)->error = "the freed page can't be added to the page cache";
+		model_of_race(race)->ex.error = "the freed page can't be added to the page cache";
 }
 
-static void miscount(struct explorer *ex, int nr)
+static void miscount(struct model *m, int nr)
 {
-	spin_lock_irq(&ex->lruvec->lru_lock);
-	update_lru_size(ex->lruvec, LRU_INACTIVE_FILE, folio_zonenum(ex->run.folio), nr);
-	spin_unlock_irq(&ex->lruvec->lru_lock);
+	spin_lock_irq(&m->lruvec->lru_lock);
+	update_lru_size(m->lruvec, LRU_INACTIVE_FILE, folio_zonenum(m->ex.run.folio), nr);
+	spin_unlock_irq(&m->lruvec->lru_lock);
 }
 
 /* Do what just one of the checks must report */
 static void sabotage(struct race *race)
 {
-	struct explorer *ex = explorer_of(race);
+	struct model *m = model_of_race(race);
 	struct folio *folio = race->run->folio;
 
-	switch (ex->sabotage) {
+	switch (m->sabotage) {
 	case CHECK_PTE:
 		folio_get(folio);
 		race_truncate_page(race);
@@ -450,7 +359,7 @@ static void sabotage(struct race *race)
 		local_irq_disable();
 		mm_sync_point(TEST_1, folio);
 		local_irq_enable();
-		folio->index = ex->spec.index;
+		folio->index = m->spec.index;
 		break;
 	case CHECK_PLACE:
 		xa_store(&race->mapping->i_pages, LAST, folio, GFP_KERNEL);
@@ -465,7 +374,7 @@ static void sabotage(struct race *race)
 		break;
 	case CHECK_TAIL:
 		race_split(race);
-		mm_sync_point(FOLIO_PUT_FREE, folio_of_part(ex, 1));
+		mm_sync_point(FOLIO_PUT_FREE, folio_of_part(m, 1));
 		break;
 	case CHECK_TWICE:
 		race_truncate_page(race);
@@ -479,7 +388,7 @@ static void sabotage(struct race *race)
 		folio_get(folio);
 		break;
 	case CHECK_LRU:
-		miscount(ex, 1);
+		miscount(m, 1);
 		break;
 	case CHECK_ISOLATE:
 		mm_sync_point(ISOLATE_BEFORE_ORPHAN, folio);
@@ -498,29 +407,29 @@ static void sabotage(struct race *race)
 }
 
 /* Take it back: tear_down() must do */
-static void repair(struct explorer *ex)
+static void repair(struct model *m)
 {
-	switch (ex->sabotage) {
+	switch (m->sabotage) {
 	case CHECK_PTE:
-		unmap_mapping_range(ex->race.mapping, 0, 0, 1);
-		folio_put(ex->run.folio);
+		unmap_mapping_range(m->race.mapping, 0, 0, 1);
+		folio_put(m->ex.run.folio);
 		break;
 	case CHECK_PLACE:
-		xa_erase(&ex->race.mapping->i_pages, LAST);
+		xa_erase(&m->race.mapping->i_pages, LAST);
 		break;
 	case CHECK_DIRTY:
-		folio_test_clear_writeback(ex->run.folio);
-		folio_put(ex->run.folio);
+		folio_test_clear_writeback(m->ex.run.folio);
+		folio_put(m->ex.run.folio);
 		break;
 	case CHECK_RANGE:
-		folio_put(ex->race.neighbour);
+		folio_put(m->race.neighbour);
 		break;
 	case CHECK_REFS:
 	case CHECK_LEAK:
-		folio_put(ex->run.folio);
+		folio_put(m->ex.run.folio);
 		break;
 	case CHECK_LRU:
-		miscount(ex, -1);
+		miscount(m, -1);
 		break;
 	case CHECK_LOCKDEP:
 		debug_locks = 1;
@@ -532,27 +441,21 @@ static void repair(struct explorer *ex)
 
 /* In the order in which they are offered a turn.  R must be the last. */
 static const struct actor actors[] = {
-	{ 'F', "filemap", "faults next to the folio: fault-around", race_fault_neighbour },
-	{ 'T', "truncate", "punches the page out of the file, or changes the file's size",
-	  truncate, MAY_TRUNCATE },
-	{ 'M', "madvise", "MADV_PAGEOUT or MADV_COLD of the folio's page", race_madvise,
-	  MAY_REMOVE },
+	ACTOR_FILEMAP, ACTOR_TRUNCATE, ACTOR_MADVISE,
 	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass,
 	  MAY_REMOVE },
 	{ 'S', "split", "splits the folio, of which it has a reference", race_split, NEEDS_LARGE },
 	{ 'L', "lookup", "looks the folio's last page up", look_up_page, MAY_LOOK },
 	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop, MAY_REMOVE },
 	{ 'G', "again", "writes the folio back", write_again },
-	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim,
-	  MAY_REMOVE | MAY_TAKE_ANY },
+	ACTOR_RECLAIM,
 	{ 'P', "put", "puts a reference of its own", put_reference, NEEDS_REF },
 	{ 'I', "isolate", "isolates, without a reference of its own", isolate_stale,
 	  MAY_ISOLATE | BREAKS_RULES },
-	{ 'Z', "tcp", "maps the page, of which it has a reference", race_map_orphan,
-	  MAY_ORPHAN | KEEPS_REF },
+	ACTOR_TCP,
 	{ 'W', "flags", "loses PG_lru by a non-atomic update of the flags", lose_lru,
 	  MAY_LOSE_LRU | BREAKS_RULES },
-	{ 'D', "drain", "lru_add_drain()", race_drain },
+	ACTOR_DRAIN,
 	{ 'X', "sabotage", "what a check must report", sabotage,
 	  MAY_REMOVE | MAY_ISOLATE | MAY_LOOK },
 	{ 'R', "reuse", "reuses the freed page at another index", reuse, MAY_REUSE },
@@ -585,6 +488,8 @@ static const char *parse_spec(struct spec *spec, const char *text)
 			continue;
 		if (spec->nr_actors == MM_SYNC_MAX_ACTORS)
 			return "there are too many actors";
+		if (actors[i].may & MAY_REUSE)
+			spec->reusers |= BIT(spec->nr_actors);
 		spec->actors[spec->nr_actors++] = actors[i];
 		spec->may |= actors[i].may;
 	}
@@ -608,7 +513,7 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	spec->index = spec->large ? FIRST : INDEX;
 	if (spec->may & MAY_REUSE && (spec->shmem || spec->order))
 		return "R can't reuse a page of shmem or of a large folio";
-	if (spec->may & MAY_ORPHAN && (memchr(text, 'F', letters) || spec->mapped))
+	if (spec->may & MAY_ORPHAN && (spec->may & HOLDS_MMAP || spec->mapped))
 		return "Z takes the mmap_lock, which others are held with";
 	if (spec->shmem && (spec->order || spec->size))
 		return "there are no large folios of shmem here, and its size stays";
@@ -619,14 +524,6 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	return NULL;
 }
 
-/* What has failed, in words: the first, if several have */
-static const char *failed_text(const struct explorer *ex)
-{
-	enum check check = __ffs(ex->failed);
-
-	return check == CHECK_LOOKUP && ex->wrong[0] ? ex->wrong : checks[check].text;
-}
-
 static pgoff_t neighbour_index(const struct spec *spec)
 {
 	return spec->before ? FIRST : LAST;
@@ -635,30 +532,11 @@ static pgoff_t neighbour_index(const struct spec *spec)
 /* ---- states ------------------------------------------------------------- */
 
 /* Which of the folio's pages is the first of what the point is about? */
-static unsigned int part_of_event(const struct explorer *ex, const struct mm_sync_event *event)
+static unsigned int part_of_event(const struct model *m, const struct mm_sync_event *event)
 {
-	pgoff_t part = event->state.index - ex->spec.index;
+	pgoff_t part = event->state.index - m->spec.index;
 
-	return part < nr_parts(&ex->spec) ? part : 0;
-}
-
-static u64 mix(u64 hash, u64 value)
-{
-	hash = (hash ^ value) * 0x9fb21c651e98df25ULL;
-	return hash ^ (hash >> 29);
-}
-
-/* What an actor has seen so far: the points, and the little that it may have read there */
-static void add_history(struct explorer *ex)
-{
-	for (; ex->seen_events < ex->run.nr_events; ex->seen_events++) {
-		const struct mm_sync_event *event = ex->run.events + ex->seen_events;
-		u64 *history = ex->history + event->actor;
-
-		*history = mix(*history, event->point | event->lock << 16 |
-			       event->state.cached << 24 | (u64)ex->lives << 32 |
-			       (u64)part_of_event(ex, event) << 48);
-	}
+	return part < nr_parts(&m->spec) ? part : 0;
 }
 
 #define FLAGS	(BIT(PG_locked) | BIT(PG_referenced) | BIT(PG_uptodate) | BIT(PG_dirty) | \
@@ -672,40 +550,40 @@ static unsigned long flags_of(const struct folio *folio)
 }
 
 /* Which of the folio's pages, from 1 on, or 0 */
-static unsigned int part_of_pfn(const struct explorer *ex, unsigned long pfn)
+static unsigned int part_of_pfn(const struct model *m, unsigned long pfn)
 {
-	unsigned long part = pfn - folio_pfn(ex->run.folio);
+	unsigned long part = pfn - folio_pfn(m->ex.run.folio);
 
-	return part < nr_parts(&ex->spec) ? part + 1 : 0;
+	return part < nr_parts(&m->spec) ? part + 1 : 0;
 }
 
-static u64 state_of_pte(struct explorer *ex, int i)
+static u64 state_of_pte(struct model *m, int i)
 {
-	pte_t pte = ptep_get(ex->ptes[i]);
+	pte_t pte = ptep_get(m->ptes[i]);
 
 	if (pte_none(pte))
 		return 0;
 	if (!pte_present(pte))
 		return 1;
-	return 2 + part_of_pfn(ex, pte_pfn(pte)) * 2 + !!pte_young(pte);
+	return 2 + part_of_pfn(m, pte_pfn(pte)) * 2 + !!pte_young(pte);
 }
 
-static u64 state_of_index(struct explorer *ex, pgoff_t index)
+static u64 state_of_index(struct model *m, pgoff_t index)
 {
-	void *entry = xa_load(&ex->race.mapping->i_pages, index);
+	void *entry = xa_load(&m->race.mapping->i_pages, index);
 
-	return !entry ? 0 : xa_is_value(entry) ? 1 : entry == ex->run.folio ? 2 : 3;
+	return !entry ? 0 : xa_is_value(entry) ? 1 : entry == m->ex.run.folio ? 2 : 3;
 }
 
 /* Of more than one page: what has become of them, and where they are */
-static u64 state_of_parts(struct explorer *ex)
+static u64 state_of_parts(struct model *m)
 {
-	u64 hash = i_size_read(ex->race.mapping->host);
+	u64 hash = i_size_read(m->race.mapping->host);
 
-	for (int i = 0; i < nr_parts(&ex->spec); i++) {
-		const struct folio *folio = folio_of_part(ex, i);
+	for (int i = 0; i < nr_parts(&m->spec); i++) {
+		const struct folio *folio = folio_of_part(m, i);
 
-		hash = mix(hash, part_is_kept(ex, i));
+		hash = mix(hash, part_is_kept(m, i));
 		if (!folio)
 			continue;
 		hash = mix(hash, folio_ref_count(folio) | (u64)folio_mapcount(folio) << 32);
@@ -714,74 +592,42 @@ static u64 state_of_parts(struct explorer *ex)
 				 (u64)folio_order(folio) << 32);
 	}
 	for (int i = 0; i < FILE_PAGES; i++) {
-		void *entry = xa_load(&ex->race.mapping->i_pages, i);
+		void *entry = xa_load(&m->race.mapping->i_pages, i);
 		bool is_folio = entry && !xa_is_value(entry);
 
-		hash = mix(hash, state_of_index(ex, i));
+		hash = mix(hash, state_of_index(m, i));
 		if (is_folio)
-			hash = mix(hash, part_of_pfn(ex, folio_pfn(entry)));
+			hash = mix(hash, part_of_pfn(m, folio_pfn(entry)));
 	}
 	return hash;
 }
 
-/* Between two steps of an actor, nobody else running */
-static u64 state_now(struct explorer *ex)
+static u64 seen(struct explorer *ex, const struct mm_sync_event *event)
 {
-	const struct folio *folio = ex->run.folio;
-	u64 hash = ex->lives;
+	return event->state.cached << 24 | (u64)part_of_event(model_of(ex), event) << 48;
+}
 
-	for (int i = 0; i < ex->run.nr_actors; i++)
-		hash = mix(hash, ex->history[i]);
+static u64 hash_state(struct explorer *ex, u64 hash)
+{
+	struct model *m = model_of(ex);
+	const struct folio *folio = ex->run.folio;
+
 	hash = mix(hash, ex->run.freed | ex->run.kept << 1);
 	if (!ex->run.freed) {
 		hash = mix(hash, folio_ref_count(folio) | (u64)folio_mapcount(folio) << 32);
 		hash = mix(hash, flags_of(folio));
 		hash = mix(hash, (u64)!!READ_ONCE(folio->mapping) | folio->index << 1);
 	}
-	for (int i = 0; i < ARRAY_SIZE(ex->ptes); i++)
-		hash = mix(hash, state_of_pte(ex, i));
-	hash = mix(hash, state_of_index(ex, INDEX) | state_of_index(ex, REUSE_INDEX) << 2 |
-			 state_of_index(ex, neighbour_index(&ex->spec)) << 4);
-	if (ex->spec.order || ex->spec.size)
-		hash = mix(hash, state_of_parts(ex));
-	return hash ?: 1;
-}
-
-static struct state *find_state(struct explorer *ex, u64 hash)
-{
-	unsigned long slot = hash & (ex->nr_slots - 1);
-
-	while (ex->states[slot].hash && ex->states[slot].hash != hash)
-		slot = (slot + 1) & (ex->nr_slots - 1);
-	return ex->states + slot;
-}
-
-/* Is this state new, or seen before, but at the cost of more preemptions? */
-static bool add_state(struct explorer *ex, struct state *state, u64 hash)
-{
-	if (state->hash && (ex->bound < 0 || state->cost <= ex->preemptions))
-		return false;
-	state->cost = ex->preemptions;
-	if (state->hash)
-		return true;
-	if (ex->nr_states > ex->nr_slots / 4 * 3) {
-		ex->error = "too many states: raise folio_explore_kunit.states_log2";
-		return false;
-	}
-	state->hash = hash;
-	state->paths = 0;
-	ex->nr_states++;
-	ex->states_digest += mix(hash, 1);
-	return true;
+	for (int i = 0; i < ARRAY_SIZE(m->ptes); i++)
+		hash = mix(hash, state_of_pte(m, i));
+	hash = mix(hash, state_of_index(m, INDEX) | state_of_index(m, REUSE_INDEX) << 2 |
+			 state_of_index(m, neighbour_index(&m->spec)) << 4);
+	if (m->spec.order || m->spec.size)
+		hash = mix(hash, state_of_parts(m));
+	return hash;
 }
 
 /* ---- checks ------------------------------------------------------------- */
-
-/* The first, if several have */
-static const typeof(checks[0]) *failed_check(const struct explorer *ex)
-{
-	return checks + __ffs(ex->failed);
-}
 
 static pgoff_t index_of_pte(int i)
 {
@@ -789,12 +635,12 @@ static pgoff_t index_of_pte(int i)
 }
 
 /* At each decision: the PTEs, of the neighbours as well */
-static void check_ptes(struct explorer *ex)
+static void check_ptes(struct model *m)
 {
-	bool orphan = ex->spec.may & MAY_ORPHAN;
+	bool orphan = m->spec.may & MAY_ORPHAN;
 
-	for (int i = 0; i < ARRAY_SIZE(ex->ptes); i++) {
-		pte_t pte = ptep_get(ex->ptes[i]);
+	for (int i = 0; i < ARRAY_SIZE(m->ptes); i++) {
+		pte_t pte = ptep_get(m->ptes[i]);
 		struct folio *folio;
 		struct page *page;
 
@@ -802,117 +648,117 @@ static void check_ptes(struct explorer *ex)
 			continue;
 		page = pfn_to_page(pte_pfn(pte));
 		folio = page_folio(page);
-		if (READ_ONCE(folio->mapping) != ex->race.mapping) {
+		if (READ_ONCE(folio->mapping) != m->race.mapping) {
 			if (!orphan)
-				check_failed(ex, CHECK_PTE);
+				check_failed(m, CHECK_PTE);
 		} else if (folio->index + folio_page_idx(folio, page) != index_of_pte(i)) {
-			check_failed(ex, CHECK_INDEX);
+			check_failed(m, CHECK_INDEX);
 		}
 	}
 }
 
-static struct folio *cached(struct explorer *ex, pgoff_t index)
+static struct folio *cached(struct model *m, pgoff_t index)
 {
-	void *entry = xa_load(&ex->race.mapping->i_pages, index);
+	void *entry = xa_load(&m->race.mapping->i_pages, index);
 
 	return xa_is_value(entry) ? NULL : entry;
 }
 
 /* At each decision, too: nobody is in the middle of a change of the page cache */
-static void check_cache(struct explorer *ex)
+static void check_cache(struct model *m)
 {
-	for (int i = 0; i < nr_parts(&ex->spec); i++) {
-		const struct folio *folio = folio_of_part(ex, i);
+	for (int i = 0; i < nr_parts(&m->spec); i++) {
+		const struct folio *folio = folio_of_part(m, i);
 
 		if (folio && !folio->mapping && folio_test_writeback(folio))
-			check_failed(ex, CHECK_DIRTY);
+			check_failed(m, CHECK_DIRTY);
 	}
-	if (!ex->spec.order)
+	if (!m->spec.order)
 		return;
 	for (int i = 0; i < FILE_PAGES; i++) {
-		struct folio *folio = cached(ex, i);
+		struct folio *folio = cached(m, i);
 
-		if (folio && (READ_ONCE(folio->mapping) != ex->race.mapping ||
+		if (folio && (READ_ONCE(folio->mapping) != m->race.mapping ||
 			      !folio_contains(folio, i)))
-			check_failed(ex, CHECK_PLACE);
+			check_failed(m, CHECK_PLACE);
 	}
 }
 
 /* A part that was the folio's: who has it but the page cache and the PTEs? */
-static void check_refs(struct explorer *ex)
+static void check_refs(struct model *m)
 {
-	if (!ex->spec.order)
+	if (!m->spec.order)
 		return;
-	for (int i = 0; i < nr_parts(&ex->spec); i++) {
-		const struct folio *folio = folio_of_part(ex, i);
+	for (int i = 0; i < nr_parts(&m->spec); i++) {
+		const struct folio *folio = folio_of_part(m, i);
 
 		if (folio && folio_ref_count(folio) != folio_mapcount(folio) +
 		    (folio->mapping ? folio_nr_pages(folio) : 0))
-			check_failed(ex, CHECK_REFS);
+			check_failed(m, CHECK_REFS);
 	}
 }
 
 /* A part, or all of it if it is not split, is freed: that is for good */
-static void check_free(struct explorer *ex, const struct mm_sync_event *event,
+static void check_free(struct model *m, const struct mm_sync_event *event,
 		       unsigned int *frees)
 {
-	unsigned int part = part_of_event(ex, event);
+	unsigned int part = part_of_event(m, event);
 
 	if (event->state.refs || race_bad_free(event))
-		check_failed(ex, part ? CHECK_TAIL : CHECK_FREE);
-	if (++frees[part] > ex->lives)
-		check_failed(ex, part ? CHECK_TAIL : CHECK_TWICE);
+		check_failed(m, part ? CHECK_TAIL : CHECK_FREE);
+	if (++frees[part] > m->ex.epoch)
+		check_failed(m, part ? CHECK_TAIL : CHECK_TWICE);
 }
 
 /* What the actors came by */
-static void check_events(struct explorer *ex)
+static void check_events(struct model *m)
 {
 	unsigned int frees[1 << LARGE_ORDER] = {};
 
-	for (int i = 0; i < ex->run.nr_events; i++) {
-		const struct mm_sync_event *event = ex->run.events + i;
+	for (int i = 0; i < m->ex.run.nr_events; i++) {
+		const struct mm_sync_event *event = m->ex.run.events + i;
 		const struct mm_sync_state *state = &event->state;
 
 		if (mm_sync_is_free(event->point))
-			check_free(ex, event, frees);
+			check_free(m, event, frees);
 		/* Both come with a WARN, which may be suppressed */
-		if (event->point == MM_SYNC_RELEASE_KEPT && !(ex->spec.may & MAY_LOSE_LRU))
-			check_failed(ex, CHECK_FREE);
-		if (event->point == MM_SYNC_ISOLATE_STALE && !(ex->spec.may & MAY_ISOLATE))
-			check_failed(ex, CHECK_ISOLATE);
+		if (event->point == MM_SYNC_RELEASE_KEPT && !(m->spec.may & MAY_LOSE_LRU))
+			check_failed(m, CHECK_FREE);
+		if (event->point == MM_SYNC_ISOLATE_STALE && !(m->spec.may & MAY_ISOLATE))
+			check_failed(m, CHECK_ISOLATE);
 		if (event->point == MM_SYNC_ISOLATE_CLEARED &&
 		    (!state->refs || (state->mapcount && !state->cached)))
-			check_failed(ex, CHECK_ISOLATE);
+			check_failed(m, CHECK_ISOLATE);
 		/* One that the caller could rely on, and the isolation's own */
 		if (event->point == MM_SYNC_ISOLATE_BEFORE_ORPHAN && state->refs < 2 &&
-		    ex->spec.actors[event->actor].may & MAY_ISOLATE)
-			check_failed(ex, CHECK_ISOLATE);
+		    m->spec.actors[event->actor].may & MAY_ISOLATE)
+			check_failed(m, CHECK_ISOLATE);
 	}
 }
 
 /* All are done: what was truncated must be gone, and nothing else */
-static void check_range(struct explorer *ex)
+static void check_range(struct model *m)
 {
-	const struct spec *spec = &ex->spec;
+	const struct spec *spec = &m->spec;
 	bool truncated = spec->may & MAY_TRUNCATE;
 	pgoff_t first = spec->size ? CUT_PAGES : INDEX;
 	pgoff_t last = spec->size ? FILE_PAGES - 1 : INDEX;
-	struct folio *neighbour = ex->race.neighbour;
+	struct folio *neighbour = m->race.neighbour;
 	pgoff_t index = neighbour_index(spec);
 
 	for (pgoff_t i = first; truncated && i <= last; i++)
-		if (cached(ex, i))
-			check_failed(ex, CHECK_RANGE);
+		if (cached(m, i))
+			check_failed(m, CHECK_RANGE);
 	if (!spec->large && !(truncated && first <= index && index <= last) &&
-	    (cached(ex, index) != neighbour ||
+	    (cached(m, index) != neighbour ||
 	     folio_ref_count(neighbour) != 1 + folio_mapcount(neighbour)))
-		check_failed(ex, CHECK_RANGE);
-	if (!truncated && !(spec->may & MAY_REMOVE) && !cached(ex, INDEX))
-		check_failed(ex, CHECK_RANGE);
+		check_failed(m, CHECK_RANGE);
+	if (!truncated && !(spec->may & MAY_REMOVE) && !cached(m, INDEX))
+		check_failed(m, CHECK_RANGE);
 	/* Reclaim takes the folio as it finds it */
-	if (ex->lives > 1 && !(spec->may & MAY_TAKE_ANY) &&
-	    cached(ex, REUSE_INDEX) != ex->run.folio)
-		check_failed(ex, CHECK_RANGE);
+	if (m->ex.epoch > 1 && !(spec->may & MAY_TAKE_ANY) &&
+	    cached(m, REUSE_INDEX) != m->ex.run.folio)
+		check_failed(m, CHECK_RANGE);
 }
 
 static unsigned long pages_on(struct list_head *list)
@@ -934,9 +780,9 @@ static unsigned long nr_counted(struct lruvec *lruvec, enum lru_list lru, int zo
 }
 
 /* The lists of the folio's lruvec, all together, against what is counted */
-static void check_lru(struct explorer *ex)
+static void check_lru(struct model *m)
 {
-	struct lruvec *lruvec = ex->lruvec;
+	struct lruvec *lruvec = m->lruvec;
 	long counted = 0, listed = 0;
 
 	spin_lock_irq(&lruvec->lru_lock);
@@ -957,90 +803,40 @@ static void check_lru(struct explorer *ex)
 #endif
 	spin_unlock_irq(&lruvec->lru_lock);
 	if (listed != counted)
-		check_failed(ex, CHECK_LRU);
+		check_failed(m, CHECK_LRU);
 }
 
-static void check_kernel(struct explorer *ex)
+static void check_kernel(struct model *m)
 {
-	if (get_taint() != ex->taint)
-		check_failed(ex, CHECK_TAINT);
+	if (get_taint() != m->taint)
+		check_failed(m, CHECK_TAINT);
 	if (!debug_locks)
-		check_failed(ex, CHECK_LOCKDEP);
+		check_failed(m, CHECK_LOCKDEP);
+}
+
+static void check(struct explorer *ex, bool done)
+{
+	struct model *m = model_of(ex);
+
+	check_ptes(m);
+	check_cache(m);
+	if (!done)
+		return;
+	check_events(m);
+	check_range(m);
+	check_refs(m);
+	check_lru(m);
+	check_kernel(m);
 }
 
 /* ---- decisions ---------------------------------------------------------- */
 
-static bool can_go_on(int me, unsigned long may_go)
+/* R has nothing to do until there is a page */
+static unsigned long with_a_page(struct explorer *ex, unsigned long may_go)
 {
-	return me >= 0 && may_go & BIT(me);
-}
+	bool wait = !ex->run.kept && ex->epoch == 1;
 
-/* Who is it, the @choice-th of those in @may_go? */
-static int nth_choice(int me, unsigned long may_go, unsigned int choice)
-{
-	if (can_go_on(me, may_go)) {
-		if (!choice)
-			return me;
-		choice--;
-		may_go &= ~BIT(me);
-	}
-	while (choice--)
-		may_go &= may_go - 1;
-	return __ffs(may_go);
-}
-
-static int chosen_by(const struct decision *node, unsigned int choice)
-{
-	return nth_choice(node->me, node->may_go, choice);
-}
-
-static bool is_preemption(const struct decision *node)
-{
-	return can_go_on(node->me, node->may_go) && node->chosen != node->me;
-}
-
-static u64 digest_of(const struct explorer *ex, unsigned int depth)
-{
-	u64 digest = 1;
-
-	for (int i = 0; i < depth; i++)
-		digest = mix(digest, ex->nodes[i].chosen);
-	return digest;
-}
-
-/* How many of the choices at this decision are to be explored? */
-static unsigned int choices(struct explorer *ex, struct decision *node, unsigned int depth)
-{
-	bool is_new;
-
-	/* All shards get to this depth in the same way */
-	if (ex->shards > 1 && depth == SHARD_DEPTH)
-		ex->not_mine = node->hash % ex->shards != ex->shard;
-	if (ex->not_mine)
-		return 1;
-	is_new = add_state(ex, node->state, node->hash);
-	if (ex->prune && !is_new) {
-		ex->pruned++;
-		node->pruned = true;
-		return 1;
-	}
-	/* At the bound, only those go on that can, or some other if it can't */
-	if (ex->bound >= 0 && ex->preemptions >= ex->bound && can_go_on(node->me, node->may_go))
-		return 1;
-	return hweight8(node->may_go);
-}
-
-static unsigned int random_choice(struct explorer *ex, struct decision *node, unsigned int depth)
-{
-	unsigned int best = 0;
-
-	for (int i = 0; i < RANDOM_CHANGES; i++)
-		if (depth == ex->change[i] && node->me >= 0)
-			ex->priority[node->me] = i;	/* lower than all others' */
-	for (int choice = 1; choice < hweight8(node->may_go); choice++)
-		if (ex->priority[chosen_by(node, choice)] > ex->priority[chosen_by(node, best)])
-			best = choice;
-	return best;
+	return may_go & ~(wait ? model_of(ex)->spec.reusers : 0);
 }
 
 /*
@@ -1099,433 +895,85 @@ static bool is_inner(enum mm_sync_point point)
 	return false;
 }
 
-static int choose(struct mm_sync_run *run, int me, unsigned long may_go)
-{
-	struct explorer *ex = container_of(run, struct explorer, run);
-	unsigned int depth = ex->depth;
-	struct decision *node = ex->nodes + depth;
-	u64 hash;
-
-	add_history(ex);
-	check_ptes(ex);
-	check_cache(ex);
-	if (ex->mode == FOLLOW) {
-		if (run->step == run->nr_steps)
-			return nth_choice(me, may_go, 0);
-		if (!(may_go & BIT(run->steps[run->step].actor)))
-			ex->error = "the actor of a step can't go on";
-		return ex->error ? __ffs(may_go) : run->steps[run->step].actor;
-	}
-	/* R has nothing to do until there is a page */
-	if (ex->spec.may & MAY_REUSE && !run->kept && ex->lives == 1 &&
-	    hweight_long(may_go) > 1)
-		may_go &= ~BIT(run->nr_actors - 1);
-	if (ex->coarse && can_go_on(me, may_go) &&
-	    is_inner(run->events[run->nr_events - 1].point))
-		return me;
-	if (depth == MAX_DECISIONS) {
-		ex->error = "too many decisions in a schedule";
-		return nth_choice(me, may_go, 0);
-	}
-
-	ex->depth++;
-	hash = state_now(ex);
-	/* Whose turn it was makes a difference to what the next switch costs */
-	if (ex->bound >= 0)
-		hash = mix(hash, me) ?: 1;
-	if (ex->mode == DEPTH_FIRST && depth < ex->prefix &&
-	    (node->hash != hash || node->may_go != may_go)) {
-		ex->error = "the same choices have led to another state";
-		node->choice = 0;
-	}
-	node->me = me;
-	node->may_go = may_go;
-	node->event = run->nr_events;
-	node->hash = hash;
-	if (ex->mode == RANDOM) {
-		add_state(ex, find_state(ex, hash), hash);
-		node->choice = random_choice(ex, node, depth);
-	} else if (depth >= ex->prefix) {
-		node->state = find_state(ex, hash);
-		node->choice = 0;
-		node->paths = 0;
-		node->pruned = false;
-		node->limit = choices(ex, node, depth);
-	}
-	node->chosen = chosen_by(node, node->choice);
-	ex->preemptions += is_preemption(node);
-	return node->chosen;
-}
-
-/*
- * Take back the last decision that has an alternative.  Those that have none
- * left are done with: so many schedules go on from there.
- */
-static bool backtrack(struct explorer *ex)
-{
-	u64 paths = 1;
-
-	for (int i = ex->depth - 1; i >= 0; i--) {
-		struct decision *node = ex->nodes + i;
-
-		if (check_add_overflow(node->paths, paths, &node->paths))
-			node->paths = U64_MAX;
-		if (node->choice + 1 < node->limit) {
-			node->choice++;
-			ex->prefix = i + 1;
-			return true;
-		}
-		if (!node->pruned)
-			node->state->paths = node->paths;
-		paths = node->state->paths;
-	}
-	if (ex->bound < 0 && ex->shards == 1)
-		ex->paths = paths;
-	return false;
-}
-
 /* ---- one schedule ------------------------------------------------------- */
 
 static void set_up(struct explorer *ex)
 {
+	struct model *m = model_of(ex);
 	struct mm_sync_run *run = &ex->run;
-	struct race *race = &ex->race;
+	struct race *race = &m->race;
 	struct folio *folio;
 
-	if (ex->spec.shmem) {
+	if (m->spec.shmem) {
 		mm_sync_release(run);
 		folio = race_add_page(race, INDEX);
 	} else {
-		if (ex->spec.order)
+		if (m->spec.order)
 			mm_sync_release(run);
-		folio = run->folio && !ex->spec.order ? mm_sync_reuse(run) :
-			filemap_alloc_folio(GFP_KERNEL, ex->spec.order, NULL);
+		folio = run->folio && !m->spec.order ? mm_sync_reuse(run) :
+			filemap_alloc_folio(GFP_KERNEL, m->spec.order, NULL);
 		KUNIT_ASSERT_NOT_NULL(race->test, folio);
-		KUNIT_ASSERT_EQ(race->test, 0, race_add_folio(race, folio, ex->spec.index));
+		KUNIT_ASSERT_EQ(race->test, 0, race_add_folio(race, folio, m->spec.index));
 	}
 	run->folio = folio;
 	run->keep = true;
-	if (ex->spec.large)
+	if (m->spec.large)
 		race->neighbour = folio;
-	else if (!cached(ex, neighbour_index(&ex->spec)))
-		race->neighbour = race_add_page(race, neighbour_index(&ex->spec));
+	else if (!cached(m, neighbour_index(&m->spec)))
+		race->neighbour = race_add_page(race, neighbour_index(&m->spec));
 	i_size_write(race->mapping->host, FILE_PAGES * PAGE_SIZE);
 	scoped_guard(rcu)
-		ex->lruvec = folio_lruvec(folio);
-	if (!(ex->spec.may & MAY_LOSE_LRU))
+		m->lruvec = folio_lruvec(folio);
+	if (!(m->spec.may & MAY_LOSE_LRU))
 		lru_add_drain();
-	if (ex->spec.mapped)
-		race_fault(race, ex->addr2);
-	if (ex->spec.may & NEEDS_REF)
+	if (m->spec.mapped)
+		race_fault(race, m->addr2);
+	if (m->spec.may & NEEDS_REF)
 		folio_get(folio);
-	if (ex->spec.may & KEEPS_REF)
+	if (m->spec.may & KEEPS_REF)
 		folio_get(folio);
 	/* What warns once, anywhere, is to warn each time */
 	memset(__start_once, 0, __end_once - __start_once);
+	m->taint = get_taint();
+}
 
-	ex->lives = 1;
-	ex->depth = 0;
-	ex->seen_events = 0;
-	ex->preemptions = 0;
-	ex->not_mine = false;
-	ex->taint = get_taint();
-	for (int i = 0; i < run->nr_actors; i++)
-		ex->history[i] = i;
+static void act(struct explorer *ex, unsigned int actor)
+{
+	struct model *m = model_of(ex);
+
+	m->spec.actors[actor].fn(&m->race);
+	/* PG_lru of what it has put back */
+	lru_add_drain();
 }
 
 static void tear_down(struct explorer *ex)
 {
-	struct race *race = &ex->race;
+	struct model *m = model_of(ex);
+	struct race *race = &m->race;
 
 	unmap_mapping_range(race->mapping, 0, 0, 1);
-	if (ex->spec.may & KEEPS_REF)
-		folio_put(ex->run.folio);
+	if (m->spec.may & KEEPS_REF)
+		folio_put(m->ex.run.folio);
 	if (race_went_by(race, MM_SYNC_RELEASE_KEPT))
 		race_free_kept(race);
-	if (ex->spec.order || ex->spec.size)
+	if (m->spec.order || m->spec.size)
 		race_truncate(race, 0, FILE_PAGES - 1);
 	/* Also if it is just the shadow of a folio that was reclaimed */
-	if (state_of_index(ex, INDEX))
+	if (state_of_index(m, INDEX))
 		race_truncate(race, INDEX, INDEX);
-	if (state_of_index(ex, REUSE_INDEX))
+	if (state_of_index(m, REUSE_INDEX))
 		race_truncate(race, REUSE_INDEX, REUSE_INDEX);
 	lru_add_drain();
-	if (cached(ex, neighbour_index(&ex->spec)))
+	if (cached(m, neighbour_index(&m->spec)))
 		folio_clear_referenced(race->neighbour);
-	for (int i = 0; i < nr_parts(&ex->spec); i++)
-		if (!part_is_kept(ex, i))
-			check_failed(ex, CHECK_LEAK);
+	for (int i = 0; i < nr_parts(&m->spec); i++)
+		if (!part_is_kept(m, i))
+			check_failed(m, CHECK_LEAK);
 }
 
-/* Run one schedule, and check.  Return: whether to go on. */
-static bool run_schedule(struct explorer *ex)
+static void tell(struct explorer *ex, const char *verdict, const char *reason)
 {
-	struct mm_sync_run *run = &ex->run;
-	struct state *state;
-	u64 hash;
-
-	set_up(ex);
-	mm_sync_start(run);
-	if (mm_sync_wait(run)) {
-		if (ex->mode == FOLLOW)
-			ex->error = "a step can't be done as it is said";
-		else
-			check_failed(ex, CHECK_STUCK);
-		return false;
-	}
-	if (kthread_should_stop())
-		ex->error = "KUnit's time is over: see kunit.timeout";
-	add_history(ex);
-	ex->nr_events += run->nr_events;
-	ex->longest = max(ex->longest, ex->depth);
-
-	check_ptes(ex);
-	check_cache(ex);
-	check_events(ex);
-	check_range(ex);
-	check_refs(ex);
-	check_lru(ex);
-	check_kernel(ex);
-	hash = state_now(ex);
-	state = find_state(ex, hash);
-	ex->nr_outcomes += !state->hash;
-	add_state(ex, state, hash);
-	/* If something is wrong, nothing can be trusted any more */
-	if (!ex->failed)
-		tear_down(ex);
-	return !ex->failed && !ex->error;
-}
-
-/* ---- a line for it ------------------------------------------------------ */
-
-static char line[MAX_LINE];
-
-/*
- * The last schedule as steps, an actor and the point until which it runs:
- * FTM/before:F@NEXT_UPTODATE_FOLIO_LOADED,T@END,...
- * A point that it goes by more than once in a step gets a step each time.
- */
-static void print_schedule(const struct explorer *ex, bool died)
-{
-	const struct mm_sync_run *run = &ex->run;
-	size_t len = scnprintf(line, MAX_LINE, "%s:", ex->spec.text);
-
-	for (int i = 0; i < ex->depth; i++) {
-		unsigned int actor = ex->nodes[i].chosen;
-		unsigned int first = ex->nodes[i].event, last;
-
-		while (i + 1 < ex->depth && ex->nodes[i + 1].chosen == actor)
-			i++;
-		last = i + 1 < ex->depth ? ex->nodes[i + 1].event : run->nr_events;
-		for (int j = first; j < last; j++) {
-			enum mm_sync_point point = run->events[j].point;
-
-			if (point != run->events[last - 1].point ||
-			    run->events[j].actor != actor)
-				continue;
-			if (len > MAX_LINE - 64) {
-				pr_info("schedule %s\n", line);
-				len = 0;
-			}
-			len += scnprintf(line + len, MAX_LINE - len, "%c@%s,",
-					 ex->spec.actors[actor].lane, mm_sync_point_name(point));
-		}
-	}
-	/* It did not get to a point any more */
-	if (died && ex->depth)
-		scnprintf(line + len, MAX_LINE - len, "%c@END",
-			  ex->spec.actors[ex->nodes[ex->depth - 1].chosen].lane);
-	else
-		line[max(len, 1) - 1] = '\0';
-	pr_info("schedule %s\n", line);
-}
-
-static void print_failed(const struct explorer *ex, const char *check, const char *text)
-{
-	pr_info("failed %s|%lu|%s|%s\n", ex->spec.text, ex->nr_random + ex->schedules, check,
-		text);
-}
-
-/* The schedule that the kernel has died in: it counts as a check that failed */
-static void died(struct mm_sync_run *run)
-{
-	struct explorer *ex = container_of(run, struct explorer, run);
-
-	if (ex->mode == FOLLOW) {
-		race_print_schedule(run, ex->spec.text, ex->spec.actors, "violated",
-				    "the kernel dies");
-		return;
-	}
-	ex->schedules += ex->mode == DEPTH_FIRST;
-	print_failed(ex, "dies", "the kernel dies");
-	print_schedule(ex, true);
-}
-
-/* ---- exploring ---------------------------------------------------------- */
-
-static int explore_thread(void *data)
-{
-	struct explore_thread *me = data;
-	struct explorer *ex = me->ex;
-	struct kunit_suppressed_warning *warnings = NULL;
-
-	kthread_use_mm(ex->race.mm);
-	/* What they do is reported by a kernel that looks */
-	if (ex->spec.may & BREAKS_RULES)
-		warnings = kunit_start_suppress_warning(ex->race.test);
-	if (mm_sync_join(&ex->run, me->index)) {
-		mm_sync_leave(&ex->run);
-	} else {
-		do {
-			ex->spec.actors[me->index].fn(&ex->race);
-			/* PG_lru of what it has put back */
-			lru_add_drain();
-		} while (!mm_sync_again(&ex->run));
-	}
-	kunit_end_suppress_warning(ex->race.test, warnings);
-	kthread_unuse_mm(ex->race.mm);
-	return 0;
-}
-
-/* Also if the test was aborted in between */
-static void stop_threads(void *data)
-{
-	struct explorer *ex = data;
-
-	if (!ex->running)
-		return;
-	ex->running = false;
-	if (mm_sync_finish(&ex->run) == -EBUSY) {
-		/* Actors may come back: leave them all this */
-		ex->stuck = true;
-		get_file(ex->race.file);
-		KUNIT_FAIL(ex->race.test, "actors are stuck: %s", ex->spec.text);
-		return;
-	}
-	for (int i = 0; i < ex->run.nr_actors; i++)
-		if (ex->threads[i].task)
-			kthread_stop_put(ex->threads[i].task);
-	mm_sync_release(&ex->run);
-	mmput(ex->race.mm);
-}
-
-static void start_threads(struct explorer *ex)
-{
-	struct kunit *test = ex->race.test;
-
-	ex->run.nr_actors = ex->spec.nr_actors;
-	ex->run.choose = choose;
-	ex->run.passed = passed;
-	ex->run.died = died;
-	KUNIT_ASSERT_EQ_MSG(test, mm_sync_begin(&ex->run), 0, "another run");
-	ex->running = true;
-	mmget(ex->race.mm);
-	for (int i = 0; i < ex->run.nr_actors; i++) {
-		struct explore_thread *thread = ex->threads + i;
-
-		thread->ex = ex;
-		thread->index = i;
-		thread->task = race_start_thread(explore_thread, thread, "folio_explore/%u");
-	}
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, stop_threads, ex));
-}
-
-static s64 ms_since(ktime_t start)
-{
-	return max(ktime_ms_delta(ktime_get(), start), 1);
-}
-
-/*
- * Estimate the number of all schedules: as if each choice's subtree were as
- * large as its siblings'.
- */
-static unsigned long estimate(const struct explorer *ex)
-{
-	u64 one = 1ULL << 62, weight = one, done = 0;
-
-	for (int i = 0; i < ex->depth && weight; i++) {
-		weight = div_u64(weight, ex->nodes[i].limit);
-		done += ex->nodes[i].choice * weight;
-	}
-	return done ? mul_u64_u64_div_u64(ex->schedules, one, done) : 0;
-}
-
-static void report_progress(struct explorer *ex)
-{
-	s64 ms = ms_since(ex->start);
-
-	if (ktime_ms_delta(ktime_get(), ex->reported) < PROGRESS_SECONDS * MSEC_PER_SEC)
-		return;
-	ex->reported = ktime_get();
-	pr_info("progress %s|schedules=%lu rate=%llu states=%lu estimate=%lu\n", ex->spec.text,
-		ex->schedules, div64_u64(ex->schedules * MSEC_PER_SEC, ms), ex->nr_states,
-		estimate(ex));
-	cond_resched();
-}
-
-static bool run_random(struct explorer *ex, unsigned int nr)
-{
-	ex->mode = RANDOM;
-	prandom_seed_state(&ex->rnd, seed);
-	for (unsigned int n = 0; n < nr; n++) {
-		for (int i = 0; i < ex->run.nr_actors; i++)
-			ex->priority[i] = RANDOM_CHANGES + prandom_u32_state(&ex->rnd) % 128;
-		for (int i = 0; i < RANDOM_CHANGES; i++)
-			ex->change[i] = prandom_u32_state(&ex->rnd) % max(ex->longest, 1);
-		ex->nr_random++;
-		if (!run_schedule(ex))
-			return false;
-	}
-	return true;
-}
-
-static void forget_states(struct explorer *ex)
-{
-	memset(ex->states, 0, ex->nr_slots * sizeof(*ex->states));
-	ex->nr_states = 0;
-	ex->nr_outcomes = 0;
-	ex->states_digest = 0;
-}
-
-static bool run_depth_first(struct explorer *ex)
-{
-	ex->mode = DEPTH_FIRST;
-	ex->prefix = 0;
-	do {
-		bool go_on = run_schedule(ex);
-
-		if (ex->shards > 1 && ex->depth <= SHARD_DEPTH)
-			ex->not_mine = digest_of(ex, ex->depth) % ex->shards != ex->shard;
-		if (ex->not_mine) {
-			ex->others++;
-		} else {
-			ex->schedules++;
-			ex->schedules_digest += mix(digest_of(ex, ex->depth), 1);
-		}
-		if (!go_on)
-			return false;
-		report_progress(ex);
-	} while (backtrack(ex));
-	return true;
-}
-
-static void print_result(struct explorer *ex)
-{
-	u64 ms = ms_since(ex->start);
-	unsigned long all = ex->nr_random + ex->schedules + ex->others;
-
-	if (ex->error)
-		pr_info("error %s|%s\n", ex->spec.text, ex->error);
-	if (ex->failed) {
-		print_failed(ex, failed_check(ex)->name, failed_text(ex));
-		print_schedule(ex, false);
-	}
-	pr_info("done %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
-		ex->spec.text, ex->bound, ex->prune, ex->coarse, ex->shard, ex->shards,
-		ex->nr_random, ex->schedules, ex->paths, ex->nr_states, ex->nr_outcomes,
-		ex->pruned, ex->others, ex->longest,
-		ex->nr_events, ms, div64_u64(all * MSEC_PER_SEC, ms), ex->states_digest,
-		ex->schedules_digest);
+	race_print_schedule(&ex->run, ex->name, model_of(ex)->spec.actors, verdict, reason);
 }
 
 static pte_t *pte_of(struct mm_struct *mm, unsigned long addr)
@@ -1535,136 +983,90 @@ static pte_t *pte_of(struct mm_struct *mm, unsigned long addr)
 	return pmd_none(*pmd) ? NULL : pte_offset_kernel(pmd, addr);
 }
 
-static void free_explorer(void *data)
-{
-	struct explorer *ex = data;
+static const struct explore_model folio_model = {
+	.set_up		= set_up,
+	.act		= act,
+	.hash		= hash_state,
+	.seen		= seen,
+	.choices	= with_a_page,
+	.coarse		= is_inner,
+	.check		= check,
+	.tear_down	= tear_down,
+	.tell		= tell,
+	.passed		= passed,
+	.checks		= checks,
+	.stuck		= CHECK_STUCK,
+};
 
-	if (ex->stuck)
+static void free_model(void *data)
+{
+	struct model *m = data;
+
+	if (m->ex.stuck)
 		return;
-	vfree(ex->states);
-	vfree(ex);
+	vfree(m->ex.states);
+	vfree(m);
 }
 
 /* Get it ready for schedules */
 static struct explorer *open_explorer(struct kunit *test, const char *text,
 				      unsigned int log2)
 {
-	struct explorer *ex = vzalloc(sizeof(*ex));
-	struct race *race = &ex->race;
+	struct model *m = vzalloc(sizeof(*m));
+	struct explorer *ex = &m->ex;
+	struct race *race = &m->race;
 	const char *wrong;
+	bool is_open;
 
-	KUNIT_ASSERT_NOT_NULL(test, ex);
-	ex->nr_slots = BIT(clamp(log2, 4, 30));
-	ex->states = vcalloc(ex->nr_slots, sizeof(*ex->states));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_explorer, ex));
-	KUNIT_ASSERT_TRUE(test, ex->states);
+	KUNIT_ASSERT_NOT_NULL(test, m);
+	is_open = explore_open(ex, log2);
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, free_model, m));
+	KUNIT_ASSERT_TRUE(test, is_open);
 
-	wrong = parse_spec(&ex->spec, text);
+	wrong = parse_spec(&m->spec, text);
 	if (wrong)
 		KUNIT_FAIL_AND_ABORT(test, "%s: %s", text, wrong);
-	if (ex->spec.order && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+	if (m->spec.order && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		kunit_skip(test, "large folios need CONFIG_TRANSPARENT_HUGEPAGE");
-	ex->bound = -1;
-	ex->prune = true;
-	ex->shards = 1;
-	KUNIT_ASSERT_EQ(test, 0, race_open(race, test, ex->spec.shmem, FILE_PAGES));
+	KUNIT_ASSERT_EQ(test, 0, race_open(race, test, m->spec.shmem, FILE_PAGES));
 	race->run = &ex->run;
-	race->pages = ex->spec.before ? NEIGHBOUR_BEFORE : NEIGHBOUR_AFTER;
-	race->advice = ex->spec.cold ? MADV_COLD : MADV_PAGEOUT;
-	ex->addr2 = race_map(race, RACE_ADDR2, INDEX, 1);
-	KUNIT_ASSERT_EQ(test, ex->addr2, RACE_ADDR2);
-	race->advised = ex->spec.mapped ? ex->addr2 : race->addr + INDEX * PAGE_SIZE;
+	ex->model = &folio_model;
+	ex->test = test;
+	ex->name = m->spec.text;
+	ex->nr_actors = m->spec.nr_actors;
+	for (int i = 0; i < ex->nr_actors; i++)
+		ex->lanes[i] = m->spec.actors[i].lane;
+	ex->mm = race->mm;
+	ex->file = race->file;
+	ex->suppress = m->spec.may & BREAKS_RULES;
+	ex->seed = seed;
+	race->pages = m->spec.before ? NEIGHBOUR_BEFORE : NEIGHBOUR_AFTER;
+	race->left = m->spec.size ? CUT_PAGES : 0;
+	race->advice = m->spec.cold ? MADV_COLD : MADV_PAGEOUT;
+	m->addr2 = race_map(race, RACE_ADDR2, INDEX, 1);
+	KUNIT_ASSERT_EQ(test, m->addr2, RACE_ADDR2);
+	race->advised = m->spec.mapped ? m->addr2 : race->addr + INDEX * PAGE_SIZE;
 
-	if (ex->spec.order)
+	if (m->spec.order)
 		mapping_set_large_folios(race->mapping);
-	if (!ex->spec.large) {
-		race->neighbour = race_add_page(race, neighbour_index(&ex->spec));
+	if (!m->spec.large) {
+		race->neighbour = race_add_page(race, neighbour_index(&m->spec));
 		lru_add_drain();
 	}
 	/* Page tables that stay */
 	race_fault_neighbour(race);
-	race_fault(race, ex->addr2);
+	race_fault(race, m->addr2);
 	for (int i = 0; i < NR_PAGES; i++)
-		ex->ptes[i] = pte_of(race->mm, race->addr + i * PAGE_SIZE);
-	ex->ptes[NR_PAGES] = pte_of(race->mm, ex->addr2);
-	for (int i = 0; i < ARRAY_SIZE(ex->ptes); i++)
-		KUNIT_ASSERT_NOT_NULL(test, ex->ptes[i]);
+		m->ptes[i] = pte_of(race->mm, race->addr + i * PAGE_SIZE);
+	m->ptes[NR_PAGES] = pte_of(race->mm, m->addr2);
+	for (int i = 0; i < ARRAY_SIZE(m->ptes); i++)
+		KUNIT_ASSERT_NOT_NULL(test, m->ptes[i]);
 	unmap_mapping_range(race->mapping, 0, 0, 1);
 	race_truncate(race, INDEX, INDEX);
-	if (ex->spec.large)
+	if (m->spec.large)
 		race_truncate(race, 0, FILE_PAGES - 1);
 	lru_add_drain();
 	return ex;
-}
-
-/* Explore all there is, after so many random schedules */
-static void explore(struct explorer *ex, unsigned int nr_random)
-{
-	ex->start = ktime_get();
-	ex->reported = ex->start;
-	start_threads(ex);
-	if (run_random(ex, nr_random)) {
-		/* States that were come by at random are not done with */
-		if (nr_random)
-			forget_states(ex);
-		run_depth_first(ex);
-	}
-	stop_threads(ex);
-	print_result(ex);
-}
-
-/* Run the one schedule that the run is given */
-static void follow(struct explorer *ex)
-{
-	ex->mode = FOLLOW;
-	start_threads(ex);
-	run_schedule(ex);
-	stop_threads(ex);
-}
-
-static void expect_good(struct kunit *test, const struct explorer *ex)
-{
-	if (ex->error)
-		KUNIT_FAIL(test, "%s: %s", ex->spec.text, ex->error);
-	if (ex->failed)
-		KUNIT_FAIL(test, "%s: schedule %lu: %s: %s", ex->spec.text,
-			   ex->nr_random + ex->schedules, failed_check(ex)->name,
-			   failed_text(ex));
-}
-
-/* ---- one schedule, given ------------------------------------------------- */
-
-static int point_by_name(const char *name, size_t len)
-{
-	for (int point = 0; point <= MM_SYNC_WAIT; point++)
-		if (strlen(mm_sync_point_name(point)) == len &&
-		    !strncmp(mm_sync_point_name(point), name, len))
-			return point;
-	return -1;
-}
-
-/* X@POINT,X@POINT,...; return NULL or what is wrong with it */
-static const char *parse_steps(struct explorer *ex, struct mm_sync_step *steps, const char *text)
-{
-	unsigned int nr = 0;
-
-	while (*text) {
-		size_t len = strcspn(text, ",");
-		int point = len > 2 && text[1] == '@' ? point_by_name(text + 2, len - 2) : -1;
-		int actor;
-
-		for (actor = 0; actor < ex->spec.nr_actors; actor++)
-			if (ex->spec.actors[actor].lane == *text)
-				break;
-		if (actor == ex->spec.nr_actors || point < 0 || nr == RACE_MAX_STEPS)
-			return text;
-		steps[nr++] = (struct mm_sync_step){ .actor = actor, .until = point };
-		text += len;
-		text += *text == ',';
-	}
-	ex->run.steps = steps;
-	ex->run.nr_steps = nr;
-	return NULL;
 }
 
 /* ---- cases -------------------------------------------------------------- */
@@ -1713,8 +1115,8 @@ static void explore_set(struct kunit *test)
 
 	ex = open_explorer(test, set->spec, STATES_LOG2);
 	ex->bound = set->bound;
-	explore(ex, random_schedules);
-	expect_good(test, ex);
+	explore_all(ex, random_schedules);
+	explore_expect_good(ex);
 }
 
 /* What folio_explore_kunit.actors= and so on say */
@@ -1731,32 +1133,23 @@ static void explore_param(struct kunit *test)
 	if (shard && (sscanf(shard, "%u/%u", &ex->shard, &ex->shards) != 2 ||
 		      ex->shard >= ex->shards))
 		KUNIT_FAIL_AND_ABORT(test, "shard=%s is not i/N, i from 0 to N - 1", shard);
-	explore(ex, ex->shard ? 0 : random_schedules);
-	expect_good(test, ex);
+	explore_all(ex, ex->shard ? 0 : random_schedules);
+	explore_expect_good(ex);
 }
 
 static void follow_schedule(struct kunit *test)
 {
-	struct mm_sync_step *steps;
 	struct explorer *ex;
 	char *spec, *line;
-	const char *wrong;
 
 	if (!schedule_param)
 		kunit_skip(test, "needs folio_explore_kunit.schedule=");
 	line = kunit_kstrdup(test, schedule_param, GFP_KERNEL);
-	steps = kunit_kcalloc(test, RACE_MAX_STEPS, sizeof(*steps), GFP_KERNEL);
-	KUNIT_ASSERT_TRUE(test, line && steps);
+	KUNIT_ASSERT_NOT_NULL(test, line);
 	spec = strsep(&line, ":");
 	ex = open_explorer(test, spec, STATES_LOG2);
-	wrong = parse_steps(ex, steps, line ?: "");
-	if (wrong)
-		KUNIT_FAIL_AND_ABORT(test, "not an actor of %s, @ and a point: %s", spec, wrong);
-	follow(ex);
-	race_print_schedule(&ex->run, ex->spec.text, ex->spec.actors,
-			    ex->error ? "error" : ex->failed ? "violated" : "no violation",
-			    ex->error ?: ex->failed ? failed_text(ex) : "");
-	expect_good(test, ex);
+	explore_follow(ex, line ?: "");
+	explore_expect_good(ex);
 }
 
 /* ---- is the explorer right? ---------------------------------------------- */
@@ -1778,13 +1171,13 @@ static void prune_sees_all(struct kunit *test)
 		all->bound = some[i].bound;
 		all->coarse = true;
 		all->prune = false;
-		explore(all, 0);
-		expect_good(test, all);
+		explore_all(all, 0);
+		explore_expect_good(all);
 		pruned = open_explorer(test, some[i].spec, STATES_LOG2);
 		pruned->bound = some[i].bound;
 		pruned->coarse = true;
-		explore(pruned, 0);
-		expect_good(test, pruned);
+		explore_all(pruned, 0);
+		explore_expect_good(pruned);
 
 		KUNIT_EXPECT_EQ(test, pruned->nr_states, all->nr_states);
 		KUNIT_EXPECT_EQ(test, pruned->nr_outcomes, all->nr_outcomes);
@@ -1805,8 +1198,8 @@ static void shards_make_the_whole(struct kunit *test)
 
 	whole->coarse = true;
 	whole->prune = false;
-	explore(whole, 0);
-	expect_good(test, whole);
+	explore_all(whole, 0);
+	explore_expect_good(whole);
 	for (int i = 0; i < ARRAY_SIZE(numbers); i++) {
 		unsigned long schedules = 0;
 		u64 digest = 0;
@@ -1818,8 +1211,8 @@ static void shards_make_the_whole(struct kunit *test)
 			part->prune = false;
 			part->shard = j;
 			part->shards = numbers[i];
-			explore(part, 0);
-			expect_good(test, part);
+			explore_all(part, 0);
+			explore_expect_good(part);
 			KUNIT_EXPECT_GT(test, part->schedules, 0);
 			schedules += part->schedules;
 			digest += part->schedules_digest;
@@ -1836,8 +1229,8 @@ static void same_again(struct kunit *test)
 	for (int i = 0; i < 3; i++) {
 		struct explorer *ex = open_explorer(test, "FTM", STATES_LOG2);
 
-		explore(ex, random_schedules);
-		expect_good(test, ex);
+		explore_all(ex, random_schedules);
+		explore_expect_good(ex);
 		if (!first)
 			first = ex;
 		KUNIT_EXPECT_EQ(test, ex->schedules, first->schedules);
@@ -1847,7 +1240,7 @@ static void same_again(struct kunit *test)
 	}
 }
 
-static void check_desc(const typeof(checks[0]) *check, char *desc)
+static void check_desc(const struct explore_check *check, char *desc)
 {
 	strscpy(desc, check->name, KUNIT_PARAM_DESC_SIZE);
 }
@@ -1857,19 +1250,20 @@ KUNIT_ARRAY_PARAM(check, checks, check_desc);
 /* Each check fails for what it is there for, and none else does */
 static void check_reports(struct kunit *test)
 {
-	const typeof(checks[0]) *check = test->param_value;
+	const struct explore_check *check = test->param_value;
 	struct explorer *ex = open_explorer(test, check->spec ?: "X", STATES_LOG2);
+	struct model *m = model_of(ex);
 
-	ex->sabotage = check - checks;
-	if (ex->sabotage == CHECK_TAINT && get_taint() & BIT(TAINT_AUX))
+	m->sabotage = check - checks;
+	if (m->sabotage == CHECK_TAINT && get_taint() & BIT(TAINT_AUX))
 		kunit_skip(test, "the kernel is tainted in this way already");
-	start_threads(ex);
-	KUNIT_EXPECT_FALSE(test, run_schedule(ex));
-	KUNIT_EXPECT_EQ(test, ex->failed, BIT(ex->sabotage));
-	stop_threads(ex);
+	explore_start(ex);
+	KUNIT_EXPECT_FALSE(test, explore_one(ex));
+	KUNIT_EXPECT_EQ(test, ex->failed, BIT(m->sabotage));
+	explore_stop(ex);
 	if (ex->stuck)
 		return;
-	repair(ex);
+	repair(m);
 	tear_down(ex);
 }
 

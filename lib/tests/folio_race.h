@@ -47,6 +47,7 @@ struct race {
 	struct address_space *mapping;
 	unsigned long addr;
 	unsigned int pages;		/* BIT(index): which are in the page cache */
+	pgoff_t left;			/* of the file when it is truncated; 0: its size stays */
 	int advice;			/* for madvise() */
 	unsigned long advised;		/* address, the whole mapping if 0 */
 	struct folio *neighbour;	/* comes after it in the file, before it on the LRU */
@@ -68,7 +69,8 @@ enum {
 	NEEDS_LARGE	= BIT(8),
 	NEEDS_REF	= BIT(9),	/* it is given a reference, and puts it */
 	KEEPS_REF	= BIT(10),	/* it is given one for as long as it lasts */
-	BREAKS_RULES	= BIT(11),	/* its WARNs are what there is to be seen */
+	HOLDS_MMAP	= BIT(11),	/* it may be held with the mmap_lock, while it maps */
+	BREAKS_RULES	= BIT(12),	/* its WARNs are what there is to be seen */
 };
 
 /* An actor: what a thread of a race does */
@@ -80,6 +82,19 @@ struct actor {
 	unsigned int may;	/* in the explorer */
 	bool loud;		/* its WARNs are not suppressed: there must be none */
 };
+
+/* Those that both scenarios and the explorer have */
+#define ACTOR_FILEMAP	{ 'F', "filemap", "faults next to the folio: fault-around", \
+			  race_fault_neighbour, HOLDS_MMAP }
+#define ACTOR_TRUNCATE	{ 'T', "truncate", "punches the page out of the file, or cuts the file", \
+			  race_truncate_page, MAY_TRUNCATE }
+#define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT or MADV_COLD of the folio's page", \
+			  race_madvise, MAY_REMOVE }
+#define ACTOR_RECLAIM	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim, \
+			  MAY_REMOVE | MAY_TAKE_ANY }
+#define ACTOR_TCP	{ 'Z', "tcp", "maps the page, of which it has a reference", \
+			  race_map_orphan, MAY_ORPHAN | KEEPS_REF }
+#define ACTOR_DRAIN	{ 'D', "drain", "lru_add_drain()", race_drain }
 
 #define RACE_MAX_LABEL		8
 
@@ -118,7 +133,6 @@ struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const c
 
 void race_fault_neighbour(struct race *race);
 void race_truncate_page(struct race *race);
-void race_resize(struct race *race, pgoff_t nr_pages);
 void race_split(struct race *race);
 void race_madvise(struct race *race);
 void race_reclaim(struct race *race);

@@ -401,26 +401,19 @@ void race_fault_neighbour(struct race *race)
 	race_fault(race, race->addr + (race->pages & BIT(FIRST) ? FIRST : LAST) * PAGE_SIZE);
 }
 
-/* What punching a hole of the one page comes to */
+/* What punching a hole of the one page comes to, or truncate_setsize() */
 void race_truncate_page(struct race *race)
-{
-	race_truncate(race, INDEX, INDEX);
-}
-
-/**
- * race_resize() - Change the size of the file, as truncate_setsize().
- * @race: The fixture.
- * @nr_pages: What is to be left.
- *
- * File systems can do much between the two, so there is a point.
- */
-void race_resize(struct race *race, pgoff_t nr_pages)
 {
 	struct inode *inode = race->mapping->host;
 
-	i_size_write(inode, nr_pages << PAGE_SHIFT);
+	if (!race->left) {
+		race_truncate(race, INDEX, INDEX);
+		return;
+	}
+	i_size_write(inode, race->left << PAGE_SHIFT);
+	/* File systems can do much in between */
 	mm_sync_point(TEST_1, race->run->folio);
-	truncate_pagecache(inode, nr_pages << PAGE_SHIFT);
+	truncate_pagecache(inode, race->left << PAGE_SHIFT);
 }
 
 /* Split a folio of which it has a reference, for whatever reason */

@@ -265,18 +265,12 @@ static void delete_neighbour(struct race *race)
 /* ---- scenarios ---------------------------------------------------------- */
 
 #define ACTOR_BAD	{ 'B', "bad", "truncates the whole file", truncate_file }
-#define ACTOR_FILEMAP	{ 'F', "filemap", "faults next to the folio: fault-around", \
-			  race_fault_neighbour }
-#define ACTOR_TRUNCATE	{ 'T', "truncate", "punches the folio out of the file", race_truncate_page }
 #define ACTOR_STALE(fn)	{ 'I', "isolate", "isolates, without a reference of its own", fn }
 #define ACTOR_READAHEAD	{ 'R', "readahead", "reads ahead; ->readahead() leaves the folio alone", \
 			  readahead }
-#define ACTOR_DRAIN	{ 'D', "drain", "lru_add_drain()", race_drain }
-#define ACTOR_RECLAIM	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim }
 #define ACTOR_FALLOCATE(lane, name) \
 			{ lane, name, "fallocate(2) punches the folio out", fallocate_page }
 #define ACTOR_LOCK	{ 'U', "lock", "has the folio locked for a moment", lock_folio }
-#define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT of the mapping", race_madvise }
 
 #define ACTOR_FLAGS	{ 'W', "flags", "__folio_set_dropbehind(), folio alive", \
 			  set_flag_nonatomic }
@@ -600,8 +594,7 @@ static const struct scenario scenarios[] = {
 	.id = "F.6",
 	.title = "the report from step 6 on, the PTE of step 5 made as TCP receive zerocopy does",
 	.pages = NEIGHBOUR_AFTER, .stand_in = true, .orphan = true,
-	.actors = { ACTOR_TRUNCATE, ACTOR_MADVISE,
-		    { 'Z', "tcp", "maps a page that it was sent", race_map_orphan } },
+	.actors = { ACTOR_TRUNCATE, ACTOR_MADVISE, ACTOR_TCP },
 	.steps = {
 		{ "4.1", 'T', UNTIL(TRUNCATE_BATCH_UNLOCKED),
 		  CLAIM(1, 1, 0), STATE(2, 0, 1, 0, 0),

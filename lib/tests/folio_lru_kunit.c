@@ -635,17 +635,14 @@ static void release(struct folio *folio, enum release_path path)
 static void expect_freed(struct kunit *test, struct folio *folio,
 			 enum release_path path, const char *what)
 {
-	unsigned long flags = 0;
 	bool freed = false;
 
 	kunit_warning_suppress(test) {
-		/* An interrupt could take the page from this CPU's free pages */
-		if (!IS_ENABLED(CONFIG_PREEMPT_RT))
-			local_irq_save(flags);
+		/* Another task, or a softirq, could take the page again */
+		local_bh_disable();
 		release(folio, path);
 		freed = folio_was_freed(folio);
-		if (!IS_ENABLED(CONFIG_PREEMPT_RT))
-			local_irq_restore(flags);
+		local_bh_enable();
 		KUNIT_EXPECT_SUPPRESSED_WARNING_COUNT(test, 0);
 	}
 	KUNIT_EXPECT_TRUE_MSG(test, freed, "%s", what);

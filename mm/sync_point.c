@@ -32,6 +32,7 @@
 #include <linux/preempt.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/spinlock.h>
 #include <linux/uaccess.h>
@@ -124,6 +125,13 @@ unsigned long mm_sync_bystanders(void)
 	return atomic_long_read(&bystanders);
 }
 
+static bool still_waits(const struct wait_queue_entry *entry, unsigned int state)
+{
+	/* Pairs with wake_page_function(), as that of folio_wait_bit_common() does */
+	return !(smp_load_acquire(&entry->flags) & WQ_FLAG_WOKEN) &&
+	       !signal_pending_state(state, entry->private);
+}
+
 /* Would whoever takes it have to wait? */
 static bool lock_taken(const struct mm_sync_wait *wait)
 {
@@ -135,6 +143,8 @@ static bool lock_taken(const struct mm_sync_wait *wait)
 		return raw_spin_is_locked(&((spinlock_t *)wait->lock)->rlock);
 	case MM_SYNC_FOLIO_LOCK:
 		return folio_test_locked(wait->lock);
+	case MM_SYNC_WAKEUP:
+		return still_waits(wait->lock, wait->state);
 	default:
 		if (!wait->shared)
 			return rwsem_is_locked(sem);
@@ -581,6 +591,11 @@ static enum mm_sync_lock rwsem_type(const struct mm_sync_run *run,
 	return MM_SYNC_RWSEM;
 }
 
+static bool is_queued(const struct mm_sync_run *run, const struct mm_sync_actor *actor)
+{
+	return (run->queued | run->mortal) & BIT(actor - run->actors);
+}
+
 /* An actor, also one of an open run? */
 static bool has_to_wait(struct mm_sync_wait *wait)
 {
@@ -590,15 +605,28 @@ static bool has_to_wait(struct mm_sync_wait *wait)
 	me = sync.run ? current_actor(sync.run) : NULL;
 	if (!me || me->done || me->hold_off)
 		return false;
+	if (wait->type == MM_SYNC_FOLIO_LOCK && is_queued(sync.run, me))
+		return false;
 	if (wait->type == MM_SYNC_RWSEM)
 		wait->type = rwsem_type(sync.run, wait->lock);
 	return true;
 }
 
+/* With sync.lock held */
+static void record_wait(struct mm_sync_run *run, struct mm_sync_actor *me,
+			const struct mm_sync_wait *wait, const struct mm_sync_state *state,
+			unsigned long *flags)
+{
+	me->wait = *wait;
+	record(run, me, state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
+	pass_on(run, me);
+	wait_for_turn(run, me, flags);
+	me->wait.lock = NULL;
+}
+
 static void wait_for_lock(struct mm_sync_wait *wait)
 {
 	struct mm_sync_state state;
-	struct mm_sync_actor *me;
 	struct mm_sync_run *run;
 	unsigned long flags;
 	bool open;
@@ -616,14 +644,8 @@ static void wait_for_lock(struct mm_sync_wait *wait)
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	run = sync.run;
-	if (sync.turn == current && lock_taken(wait)) {
-		me = current_actor(run);
-		me->wait = *wait;
-		record(run, me, &state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
-		pass_on(run, me);
-		wait_for_turn(run, me, &flags);
-		me->wait.lock = NULL;
-	}
+	if (sync.turn == current && lock_taken(wait))
+		record_wait(run, current_actor(run), wait, &state, &flags);
 	open = !run || run->open;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 	/* Those that take an rw_semaphore sleep by themselves, in a queue */
@@ -641,6 +663,34 @@ void __mm_sync_rwsem(struct rw_semaphore *sem, bool shared)
 	wait_for_lock(&(struct mm_sync_wait) {
 		.type = MM_SYNC_RWSEM, .lock = sem, .shared = shared,
 	});
+}
+
+/*
+ * In the queue for a folio lock, and about to sleep.  Return: look again, rather
+ * than sleep.
+ */
+bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
+{
+	const struct mm_sync_wait wait = {
+		.type = MM_SYNC_WAKEUP, .lock = entry, .state = task_state,
+	};
+	struct mm_sync_state state;
+	unsigned long flags;
+
+	if (READ_ONCE(sync.turn) != current || !in_task())
+		return false;
+	scoped_guard(raw_spinlock_irqsave, &sync.lock)
+		if (sync.turn != current || !is_queued(sync.run, current_actor(sync.run)))
+			return false;
+
+	/* From here on a wakeup may be missed: it has to look again */
+	__set_current_state(TASK_RUNNING);
+	read_state(&state);
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	if (sync.turn == current)
+		record_wait(sync.run, current_actor(sync.run), &wait, &state, &flags);
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+	return true;
 }
 
 static unsigned long pages_of(unsigned int first, unsigned int order)
@@ -726,15 +776,16 @@ subsys_initcall(mm_sync_init);
 static int run_is_stuck(struct mm_sync_run *run, struct mm_sync_actor *actor)
 {
 	bool stalled = run->idle_ticks * WATCHDOG_PERIOD_MS >= run->stall_ms;
+	bool mortal = run->mortal & BIT(actor - run->actors);
 
 	if (actor->done)
 		return 0;
 	if (!actor->task)
 		return stalled && run->starts_itself && run->joined ? -ETIMEDOUT : 0;
 	/* An oops, or it has just ended */
-	if (READ_ONCE(actor->task->flags) & PF_EXITING)
+	if (READ_ONCE(actor->task->flags) & PF_EXITING && !mortal)
 		return -EOWNERDEAD;
-	if (fatal_signal_pending(actor->task))
+	if (fatal_signal_pending(actor->task) && !mortal)
 		return -EINTR;
 	if (!run->started)
 		return 0;

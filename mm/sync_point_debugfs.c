@@ -132,6 +132,8 @@ static bool is_usable(const struct file *file)
  *	actors <how many>
  *	folio <file descriptor> <index>		the folio under test
  *	stall <ms>				give up when nothing happens for so long
+ *	queued <actor>				waits for folio locks in their queues
+ *	mortal <actor>				the same, and it may be killed
  *	step <actor> <point>			a step of the schedule, see next_point()
  */
 static int parse_line(struct armed *armed, char *line)
@@ -154,6 +156,11 @@ static int parse_line(struct armed *armed, char *line)
 		run->index = number;
 	} else if (!strcmp(word, "stall") && !run->stall_ms) {
 		err = next_number(&line, MAX_STALL_MS, &run->stall_ms);
+	} else if (!strcmp(word, "queued") || !strcmp(word, "mortal")) {
+		err = next_number(&line, MM_SYNC_MAX_ACTORS - 1, &number);
+		run->queued |= BIT(number);
+		if (*word == 'm')
+			run->mortal |= BIT(number);
 	} else if (!strcmp(word, "step") && run->nr_steps < MAX_STEPS) {
 		struct mm_sync_step *step = armed->steps + run->nr_steps++;
 

@@ -16,6 +16,7 @@ struct folio;
 struct folio_batch;
 struct page;
 struct rw_semaphore;
+struct wait_queue_entry;
 
 enum mm_sync_point {
 #define MM_SYNC_POINT(NAME, ...) MM_SYNC_##NAME,
@@ -49,6 +50,7 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio);
 void __mm_sync_point_batch(enum mm_sync_point point, struct folio_batch *fbatch);
 void __mm_sync_lock(enum mm_sync_lock type, const void *lock);
 void __mm_sync_rwsem(struct rw_semaphore *sem, bool shared);
+bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state);
 void __mm_sync_hold_off(int by);
 bool __mm_sync_keep(struct page *page, unsigned int order);
 
@@ -99,6 +101,23 @@ bool __mm_sync_keep(struct page *page, unsigned int order);
 #define mm_sync_rwsem(sem, shared) do {					\
 	if (static_branch_unlikely(&mm_sync_key))			\
 		__mm_sync_rwsem(sem, shared);				\
+} while (0)
+
+/*
+ * The same of one that is in the queue for a folio lock: it has to wait until it
+ * is woken up.  Return: whether to look again, rather than sleep.
+ */
+static inline bool mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
+{
+	return static_branch_unlikely(&mm_sync_key) && __mm_sync_queued(entry, task_state);
+}
+
+/* A point of one that is about to leave a queue: it does not sleep any more */
+#define mm_sync_point_woken(name, folio) do {				\
+	if (static_branch_unlikely(&mm_sync_key)) {			\
+		__set_current_state(TASK_RUNNING);			\
+		__mm_sync_point(MM_SYNC_##name, folio);			\
+	}								\
 } while (0)
 
 /*
@@ -172,6 +191,7 @@ struct mm_sync_step {
 struct mm_sync_wait {
 	enum mm_sync_lock type;
 	void *lock;		/* or NULL */
+	unsigned int state;	/* of the task, with a wakeup */
 	bool shared;
 };
 
@@ -209,6 +229,9 @@ struct mm_sync_actor {
  * @kept_pages: All that are, if there are no more than BITS_PER_LONG: a bit each.
  * @once: When @folio has been freed, no point is about it any more: its page may
  *	be part of another one.
+ * @queued: A bit for each actor that waits for folio locks as others do, in their
+ *	queues.
+ * @mortal: A bit for each that may be killed, too, and leaves then.
  * @starts_itself: When all actors have joined, without mm_sync_start().
  * @stall_ms: How long may nothing happen until the run is given up?  0: 2 s.
  * @err: 0, or why the schedule was not followed to its end: %-ESRCH: an actor
@@ -240,6 +263,8 @@ struct mm_sync_run {
 	bool kept;
 	unsigned long kept_pages;
 	bool once;
+	unsigned long queued;
+	unsigned long mortal;
 	bool starts_itself;
 	unsigned int stall_ms;
 
@@ -301,6 +326,12 @@ void mm_sync_schedule(void);	/* kernel/sched/core.c */
 #define mm_sync_lock(type, lock) \
 	do { (void)MM_SYNC_##type; (void)sizeof(lock); } while (0)
 static inline void mm_sync_rwsem(struct rw_semaphore *sem, bool shared) { }
+#define mm_sync_point_woken(name, folio) mm_sync_point(name, folio)
+static inline bool mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
+{
+	return false;
+}
+
 #define mm_sync_hold_off()			do { } while (0)
 #define mm_sync_hold_on()			do { } while (0)
 static inline bool mm_sync_keep(struct page *page, unsigned int order)

@@ -63,6 +63,9 @@ MM_SYNC_POINT(GET_FOLIOS_CONTIG_BEFORE_RELOAD, "pinned; next: xas_reload()")
 MM_SYNC_POINT(GET_FOLIOS_CONTIG_FOUND, "entry and reference are good")
 MM_SYNC_POINT(GET_FOLIOS_CONTIG_RETRY, "no reference, or the entry has changed; next: retry")
 
+/* folio_wait_bit_common() */
+MM_SYNC_POINT(FOLIO_WAIT_SIGNAL, "it waits, and sees a signal; next: leave the queue")
+
 /* What a lookup is for: filemap_update_page(), filemap_fault() */
 MM_SYNC_POINT(UPDATE_PAGE_BEFORE_TRYLOCK, "not uptodate; next: folio_trylock()")
 MM_SYNC_POINT(UPDATE_PAGE_BEFORE_MAPPING, "locked; next: is there a mapping?")
@@ -136,6 +139,9 @@ MM_SYNC_POINT(END_DROPBEHIND_BEFORE_DIRTY, "locked; next: writeback? dirty? stil
 MM_SYNC_POINT(END_DROPBEHIND_BEFORE_MAPPING, "next: is there a mapping? is it mapped?")
 MM_SYNC_POINT(END_DROPBEHIND_BEFORE_UNLOCK, "dropped or not; next: unlock")
 
+/* shmem_free_swap() */
+MM_SYNC_POINT(SHMEM_FREE_SWAP_BEFORE_ENTRY, "an entry is found; next: is it still there? its order")
+
 /* madvise_cold_or_pageout_pte_range() */
 MM_SYNC_POINT(MADVISE_PTE_BEFORE_LRU, "in a PTE, PTL held; next: PG_lru, mapcount")
 MM_SYNC_POINT(MADVISE_PTE_SKIP, "refused")
@@ -162,7 +168,7 @@ MM_SYNC_POINT(FOLIO_PUT_FREE, "released; next: to the page allocator")
 MM_SYNC_POINT(RELEASE_BEFORE_LRU, "the last reference is gone; next: PG_lru")
 MM_SYNC_POINT(RELEASE_KEPT, "reported and kept")
 
-/* shrink_folio_list(), __remove_mapping() */
+/* shrink_folio_list(), evict_folios(), __remove_mapping() */
 MM_SYNC_POINT(SHRINK_BEFORE_TRYLOCK, "isolated; next: folio_trylock()")
 MM_SYNC_POINT(SHRINK_BEFORE_UNMAP, "locked; next: unmap")
 MM_SYNC_POINT(SHRINK_BEFORE_MAPPING, "not mapped; next: read the mapping")
@@ -170,6 +176,7 @@ MM_SYNC_POINT(SHRINK_BEFORE_REMOVE, "next: is there a mapping? __remove_mapping(
 MM_SYNC_POINT(SHRINK_REMOVED, "out of the page cache, count frozen at 0")
 MM_SYNC_POINT(SHRINK_FREE, "next: to the page allocator")
 MM_SYNC_POINT(SHRINK_KEEP, "kept")
+MM_SYNC_POINT(EVICT_BEFORE_MAPPING, "MGLRU: kept, not locked; next: read the mapping, its flags")
 MM_SYNC_POINT(REMOVE_MAPPING_BEFORE_FREEZE, "next: freeze the count, under i_lock and xa_lock")
 MM_SYNC_POINT(REMOVE_MAPPING_BUSY, "in use: not removed")
 
@@ -213,4 +220,5 @@ MM_SYNC_LOCK(I_MMAP_RWSEM, "i_mmap_rwsem")
 MM_SYNC_LOCK(MMAP_LOCK, "mmap_lock")
 MM_SYNC_LOCK(RWSEM, "some rw_semaphore")
 MM_SYNC_LOCK(I_PAGES, "i_pages")
+MM_SYNC_LOCK(WAKEUP, "wakeup")	/* in the queue for a folio lock: see struct mm_sync_run */
 #endif /* MM_SYNC_LOCK */

@@ -544,6 +544,8 @@ static const char * const bad_schedules[] = {
 	HEAD "folio 100 5\n", HEAD "folio 100 6\n",
 	HEAD "stall", HEAD "stall ", HEAD "stall x\n", HEAD "stall -1\n", HEAD "stall 60001\n",
 	HEAD "stall 100 100\n", HEAD "stall 100\nstall 100\n",
+	HEAD "queued", HEAD "queued ", HEAD "queued x\n", HEAD "queued 8\n", HEAD "queued 0 0\n",
+	HEAD "mortal", HEAD "mortal -1\n", HEAD "mortal 0 END\n",
 	HEAD "step", HEAD "step ", HEAD "step 0", HEAD "step 0 ", HEAD "step 0\n",
 	HEAD "step END", HEAD "step END 0", HEAD "step 0 END END", HEAD "step 0 0",
 	HEAD "step 2 END\n", HEAD "step 8 END\n", HEAD "step -1 END\n",
@@ -703,8 +705,8 @@ TEST_F_TIMEOUT(mm_sync, fuzz, 120)
 {
 	struct lab *lab = &self->lab;
 	static const char * const words[] = {
-		"actors ", "folio ", "stall ", "step ", "100 ", "5", "0 ", "1 ", "7 ", "END",
-		"WAIT", "USER_1", "?", "\n", " ", "99999", "-1", "\xff",
+		"actors ", "folio ", "stall ", "step ", "queued ", "mortal ", "100 ", "5", "0 ",
+		"1 ", "7 ", "END", "WAIT", "USER_1", "?", "\n", " ", "99999", "-1", "\xff",
 	};
 	const char good[] = HEAD "stall 100\nstep 0 NEXT_UPTODATE_FOLIO_LOADED\nstep 1 END?\n";
 	unsigned int seed = time(NULL), nr_taken = 0;

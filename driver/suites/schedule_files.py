@@ -56,9 +56,13 @@ def is_run(check):
 
 
 def files(checks):
-    """{check: its schedule file, in the guest} of those that are runs of one that is shipped."""
-    return {check: f"{FOLDER}/{check.split('.')[0]}.sched" for check in checks
-            if is_run(check)}
+    """{check: its schedule file, in the guest} of those that are runs of one that is shipped.
+
+    What the guest is told besides follows the name.
+    """
+    known = {check: paths()[f"{check.split('.')[0]}.sched"] for check in checks if is_run(check)}
+    return {check: os.path.relpath(path, os.path.dirname(FILES)) + needs(path)
+            for check, path in known.items()}
 
 
 def checker(context):
@@ -181,6 +185,13 @@ def shipped(path):
     """Which file of driver/expected/ has what is expected of a schedule file, if any."""
     folder = os.path.basename(os.path.dirname(os.path.abspath(path)))
     return {FOLDER: "schedule_files", ALONE: ALONE}.get(folder, "")
+
+
+def ends(path):
+    """Is nothing left behind by any run of it, so that it can be run again in the same guest?"""
+    _, known = expected.load_file(ALONE)
+    first = os.path.basename(path).removesuffix("sched")
+    return shipped(path) != ALONE or not any(run.startswith(first) for run in known["verdicts"])
 
 
 def needs(path):
@@ -313,11 +324,12 @@ MISTAKES = (
     ("\tone@FIND_GET_ENTRY_LOADED lru=1", "[ext4 one", "10: expected a ']'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for folio_lock",
      "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
-     "some rw_semaphore, i_pages) and the end of the line after 'for', found 'folio_lock'"),
+     "some rw_semaphore, i_pages, wakeup) and the end of the line after 'for', found "
+     "'folio_lock'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for invalidate_lock mapcount=0",
      "10: expected a lock (PTL, folio lock, i_rwsem, invalidate_lock, i_mmap_rwsem, mmap_lock, "
-     "some rw_semaphore, i_pages) and the end of the line after 'for', found 'invalidate_lock "
-     "mapcount=0'"),
+     "some rw_semaphore, i_pages, wakeup) and the end of the line after 'for', found "
+     "'invalidate_lock mapcount=0'"),
     ("one@FIND_GET_ENTRY_LOADED lru=1", "one@WAIT for", "10: expected a lock (PTL, "),
     ("cut: truncate f 2", "cut: truncate f 2 = datta",
      "8: expected 0 or an error like EBUSY after '=', found 'datta'"),

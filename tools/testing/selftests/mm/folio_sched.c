@@ -25,9 +25,11 @@
  *		test f 4 [absent]	the page whose folio is watched (absent: out of
  *					the page cache when the run begins)
  *
- *	session NAME [alone]		a thread, and what it does, in this order (alone:
+ *	session NAME [alone] [queued]	a thread, and what it does, in this order (alone:
  *					on a CPU of its own, so that it can be held
- *					where interrupts are off, for a second):
+ *					where interrupts are off, for a second; queued:
+ *					who waits for a folio lock is in its queue, and
+ *					has to be woken up):
  *		STEP: COMMAND ... [= RESULT]
  *
  *	permutation NAME		an order to try.  Each line lets one session go
@@ -36,7 +38,8 @@
  *					what follows is not looked at then)
  *		SESSION@WAIT ... for LOCK	it has to wait for a lock: PTL, folio
  *					lock, i_rwsem, invalidate_lock, i_mmap_rwsem,
- *					mmap_lock or some rw_semaphore
+ *					mmap_lock or some rw_semaphore; or, if it is
+ *					queued, for a wakeup
  *		SESSION.STEP ...	that step is done
  *		SESSION ...		it has ended
  *		never SESSION@POINT	and this must not happen, in any of it
@@ -46,8 +49,9 @@
  * been split, a part of it; and at the end of a step, in user space, that which
  * has the page now.  After "claimed", what somebody says it is;
  * that is only shown.  A comment there is shown as well.  RESULT is 0 (what most
- * commands must give if nothing is said), an error like EBUSY, or, of a read,
- * data, zero, other or SIGBUS, of a pread EOF as well, and of a receive some or none.
+ * commands must give if nothing is said), an error like EBUSY, "killed", or, of a
+ * read, data, zero, other or SIGBUS, of a pread EOF as well, and of a receive some or
+ * none.
  *
  * "[ext4]" or "[tmpfs large]" before a line: it is only meant for these.
  *
@@ -68,8 +72,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/sysinfo.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <linux/magic.h>
 
@@ -295,6 +301,10 @@ static int arm(void)
 
 	len = snprintf(text, sizeof(text), "actors %d\nfolio %d %d\n", run.nr_sessions,
 		       sched.test->fd, sched.test_page);
+	for (int i = 0; i < run.nr_sessions; i++)
+		if (run.sessions[i]->queued || run.sessions[i]->mortal)
+			len += snprintf(text + len, sizeof(text) - len, "%s %d\n",
+					run.sessions[i]->mortal ? "mortal" : "queued", i);
 	for (int i = 0; i < run.nr_turns; i++)
 		len += snprintf(text + len, sizeof(text) - len, "step %d %s%s\n",
 				actor(run.turns[i]->session), run.turns[i]->until,
@@ -349,6 +359,38 @@ static void *session_thread(void *data)
 	return NULL;
 }
 
+/* That of one that is killed: it leaves when it ends, and then it has no results */
+static void start_process(struct session *session)
+{
+	int fds[2];
+
+	if (pipe(fds))
+		verdict("error", "no pipe: %s", strerror(errno));
+	session->results = fds[0];
+	session->pid = fork();
+	if (session->pid < 0)
+		verdict("error", "no process: %s", strerror(errno));
+	if (!session->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		session_thread(session);
+		for (int i = 0; i < session->nr_steps; i++)
+			write(fds[1], session->steps[i].got, sizeof(session->steps[i].got));
+		_exit(0);
+	}
+	close(fds[1]);
+}
+
+static void end_process(struct session *session)
+{
+	int status;
+
+	for (int i = 0; i < session->nr_steps; i++)
+		if (read(session->results, session->steps[i].got,
+			 sizeof(session->steps[i].got)) <= 0)
+			strcpy(session->steps[i].got, "killed");
+	waitpid(session->pid, &status, 0);
+}
+
 /* In a child: what it leaves behind goes with it */
 static __noreturn void run_it(void)
 {
@@ -370,11 +412,19 @@ static __noreturn void run_it(void)
 	fflush(stdout);
 	arm();
 	for (int i = 0; i < run.nr_sessions; i++)
-		if (pthread_create(&run.sessions[i]->thread, NULL, session_thread,
+		if (run.sessions[i]->mortal)
+			start_process(run.sessions[i]);
+	for (int i = 0; i < run.nr_sessions; i++)
+		if (!run.sessions[i]->mortal &&
+		    pthread_create(&run.sessions[i]->thread, NULL, session_thread,
 				   run.sessions[i]))
 			verdict("error", "no thread: %s", strerror(errno));
-	for (int i = 0; i < run.nr_sessions; i++)
-		pthread_join(run.sessions[i]->thread, NULL);
+	for (int i = 0; i < run.nr_sessions; i++) {
+		if (run.sessions[i]->mortal)
+			end_process(run.sessions[i]);
+		else
+			pthread_join(run.sessions[i]->thread, NULL);
+	}
 	read_trace();
 	print_story();
 	judge();

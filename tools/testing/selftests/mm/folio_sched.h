@@ -32,7 +32,7 @@
 
 enum { TMPFS, EXT4, RAMFS, NR_FS };
 enum { SMALL = NR_FS, LARGE, NR_VARIANTS };	/* follow, in one bit mask */
-enum kind { FILE_OBJECT, MAP_OBJECT, TCP_OBJECT };
+enum kind { FILE_OBJECT, MAP_OBJECT, TCP_OBJECT, SESSION_OBJECT, NO_OBJECT };
 
 #define NR_KEYS			10	/* what is known of a folio: keys[] */
 #define NR_SHOWN		5	/* of these, always */
@@ -56,6 +56,7 @@ struct object {
 struct command {
 	const struct verb *verb;
 	struct object *object;
+	struct session *session;	/* in place of an object */
 	int numbers[MAX_ARGS];
 	char *name;		/* of the step */
 	char *text;		/* as it was written */
@@ -79,7 +80,11 @@ struct session {
 	struct command steps[MAX_STEPS];
 	int nr_steps;
 	bool alone;
+	bool queued;
+	bool mortal;		/* somebody kills it: a process of its own */
 	pthread_t thread;
+	pid_t pid;
+	int results;		/* of the process: a pipe */
 };
 
 /* One line of a permutation */

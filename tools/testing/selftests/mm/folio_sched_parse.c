@@ -226,12 +226,31 @@ static void check_result(const struct verb *verb, const char *word)
 	for (int i = 0; verb->gives && verb->gives[i]; i++)
 		if (!strcmp(verb->gives[i], word))
 			return;
-	if (is_errno(word) || (!verb->any && !strcmp(word, "0")))
+	if (is_errno(word) || !strcmp(word, "killed") || (!verb->any && !strcmp(word, "0")))
 		return;
 	if (!verb->any)
 		bad("expected 0 or an error like EBUSY after '=', found '%s'", word);
 	bad("expected data, zero, other, SIGBUS, EOF or an error like EIO after '=', found '%s'",
 	    word);
+}
+
+/* What a command is about */
+static void find_what(struct command *cmd, const char *name)
+{
+	const struct verb *verb = cmd->verb;
+
+	if (verb->kind == SESSION_OBJECT) {
+		cmd->session = find_session(name);
+		cmd->session->mortal = true;
+		return;
+	}
+	cmd->object = find_object(name);
+	if (!cmd->object)
+		bad("expected %s %s, and '%s' is not set up", verb->name, verb->usage, name);
+	/* The receiving end of a connection is mapped */
+	if (cmd->object->kind != verb->kind &&
+	    !(cmd->object->kind == TCP_OBJECT && verb->kind == MAP_OBJECT))
+		bad("expected %s %s, and '%s' is no such thing", verb->name, verb->usage, name);
 }
 
 static void parse_command(struct command *cmd, char **words, unsigned int only)
@@ -253,15 +272,8 @@ static void parse_command(struct command *cmd, char **words, unsigned int only)
 	if (!cmd->verb)
 		bad("expected a command (%s), found '%s'", known, *words ?: "the end of the line");
 
-	cmd->object = *++words ? find_object(*words) : NULL;
-	if (!cmd->object)
-		bad("expected %s %s, and '%s' is not set up", cmd->verb->name, cmd->verb->usage,
-		    *words ?: "");
-	/* The receiving end of a connection is mapped */
-	if (cmd->object->kind != cmd->verb->kind &&
-	    !(cmd->object->kind == TCP_OBJECT && cmd->verb->kind == MAP_OBJECT))
-		bad("expected %s %s, and '%s' is no such thing", cmd->verb->name,
-		    cmd->verb->usage, *words);
+	if (cmd->verb->kind != NO_OBJECT)
+		find_what(cmd, *++words ?: "");
 	for (int i = 0; i < cmd->verb->nr_numbers; i++)
 		cmd->numbers[i] = to_number(*++words, 1024, cmd->verb->usage);
 	words++;
@@ -485,8 +497,14 @@ static bool parse_heading(char **words, unsigned int only, const char **section)
 		session->name = words[1];
 		sched.nr_sessions++;
 		*section = "session";
-		session->alone = words[2] && !strcmp(words[2], "alone");
-		no_more(words + 2 + session->alone);
+		for (words += 2; *words; words++) {
+			if (!strcmp(*words, "alone"))
+				session->alone = true;
+			else if (!strcmp(*words, "queued"))
+				session->queued = true;
+			else
+				no_more(words);
+		}
 	} else if (!strcmp(words[0], "permutation")) {
 		if (sched.nr_permutations == MAX_PERMUTATIONS)
 			bad("expected at most %d permutations", MAX_PERMUTATIONS);

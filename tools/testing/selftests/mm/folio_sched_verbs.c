@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -17,6 +19,7 @@
 #include <linux/falloc.h>
 #include <linux/tcp.h>
 
+#include "../../../../mm/gup_test.h"
 #include "folio_sched.h"
 
 #ifndef RWF_DONTCACHE
@@ -24,6 +27,8 @@
 #endif
 
 #define SPLIT			"/sys/kernel/debug/split_huge_pages"
+#define LRU_GEN			"/sys/kernel/debug/lru_gen"
+#define GUP_TEST		"/sys/kernel/debug/gup_test"
 
 /* What is written to a page of a file: never 0, and no two pages the same */
 static uint64_t pattern(int page)
@@ -204,6 +209,74 @@ static const char *do_receive(struct command *cmd)
 	return zc.length == cmd->numbers[0] * psize() ? "0" : zc.length ? "some" : "none";
 }
 
+static const char *do_mlock(struct command *cmd)
+{
+	return result(mlock2(cmd->object->addr + cmd->numbers[0] * psize(),
+			     cmd->numbers[1] * psize(), MLOCK_ONFAULT));
+}
+
+/* The pages are pinned until the process ends */
+static const char *do_pin(struct command *cmd)
+{
+	struct pin_longterm_test args = {
+		.addr = (uintptr_t)cmd->object->addr + cmd->numbers[0] * psize(),
+		.size = cmd->numbers[1] * psize(),
+	};
+	int fd = open(GUP_TEST, O_RDWR | O_CLOEXEC);
+
+	return result(fd < 0 ? fd : ioctl(fd, PIN_LONGTERM_TEST_START, &args));
+}
+
+/* Return: in kB, of all that is being written back */
+static int under_writeback(void)
+{
+	FILE *file = fopen("/proc/meminfo", "r");
+	char line[128];
+	int kb = 0;
+
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "Writeback: %d", &kb) != 1)
+		;
+	if (file)
+		fclose(file);
+	return kb;
+}
+
+/* All that is there and not in use leaves the page cache, and the swap cache: by MGLRU */
+static const char *do_evict(struct command *cmd)
+{
+	unsigned long memcg = 0, seq = 0;
+	char text[256];
+	FILE *file;
+	int len, fd;
+
+	while (under_writeback())
+		usleep(1000);
+	/* The last line is about the youngest generation */
+	file = fopen(LRU_GEN, "r");
+	while (file && fgets(text, sizeof(text), file))
+		if (sscanf(text, "memcg %lu", &memcg) != 1)
+			sscanf(text, "%lu", &seq);
+	if (file)
+		fclose(file);
+	len = snprintf(text, sizeof(text), "+ %lu 0 %lu, + %lu 0 %lu, - %lu 0 %lu",
+		       memcg, seq, memcg, seq + 1, memcg, seq);
+	fd = open(LRU_GEN, O_WRONLY | O_CLOEXEC);
+	len = fd < 0 ? fd : write(fd, text, len);
+	close(fd);
+	return result(len);
+}
+
+/* For a disk to be done with what is being read */
+static const char *do_rest(struct command *cmd)
+{
+	return result(usleep(cmd->numbers[0] * 1000));
+}
+
+static const char *do_kill(struct command *cmd)
+{
+	return result(kill(cmd->session->pid, SIGKILL));
+}
+
 static const char * const reads[] = { "data", "zero", "other", "SIGBUS", "EOF", NULL };
 static const char * const receives[] = { "some", "none", NULL };
 
@@ -212,6 +285,8 @@ const struct verb verbs[] = {
 	{ "pageout", MAP_OBJECT, 2, "MAPPING FIRST PAGES", do_pageout },
 	{ "cold", MAP_OBJECT, 2, "MAPPING FIRST PAGES", do_cold },
 	{ "zap", MAP_OBJECT, 2, "MAPPING FIRST PAGES (MADV_DONTNEED)", do_zap },
+	{ "mlock", MAP_OBJECT, 2, "MAPPING FIRST PAGES (as they are faulted in)", do_mlock },
+	{ "pin", MAP_OBJECT, 2, "MAPPING FIRST PAGES (for long)", do_pin },
 	{ "munmap", MAP_OBJECT, 2, "MAPPING FIRST PAGES", do_munmap },
 	{ "soft_offline", MAP_OBJECT, 1, "MAPPING PAGE", do_soft_offline },
 	{ "pread", FILE_OBJECT, 1, "FILE PAGE", do_pread, reads, true },
@@ -226,6 +301,9 @@ const struct verb verbs[] = {
 	{ "fsync", FILE_OBJECT, 0, "FILE", do_fsync },
 	{ "send", TCP_OBJECT, 2, "TCP FIRST PAGES (sendfile() of the file before it)", do_send },
 	{ "receive", TCP_OBJECT, 1, "TCP PAGES (zerocopy)", do_receive, receives },
+	{ "evict", NO_OBJECT, 0, "", do_evict },
+	{ "rest", NO_OBJECT, 1, "MILLISECONDS", do_rest },
+	{ "kill", SESSION_OBJECT, 0, "SESSION", do_kill },
 	{}
 };
 
@@ -241,11 +319,15 @@ bool as_wanted(const struct command *cmd)
 	return !strcmp(cmd->got, cmd->want);
 }
 
-/* Return: false, with errno set, if this kernel or file system does not know it. */
+/* Return: false, with errno set, if this kernel or file system has not got it. */
 bool can_do(const struct command *cmd)
 {
 	char byte;
 
+	if (cmd->verb->fn == do_pin)
+		return !access(GUP_TEST, W_OK);
+	if (cmd->verb->fn == do_evict)
+		return !access(LRU_GEN, W_OK);
 	return cmd->verb->fn != do_pread_dontcache ||
 	       preadv2(cmd->object->fd, &(struct iovec){ &byte, 1 }, 1, 0, RWF_DONTCACHE) >= 0;
 }

@@ -20,7 +20,6 @@ from driver.suites import (
     selftests,
 )
 from driver.suites.record import Run
-from driver.suites.schedule_files import ALONE
 
 CHANGED = "guard out, fix in"       # the column of kernels with one of them
 WORDS = {"scenario": "replay", "schedule": "", "set": "set", "mutant": "mutant", "fix": "fix",
@@ -215,7 +214,7 @@ def follow(context, claims, repeat=None):
     for name in of_kind(claims, "schedule"):
         path = schedule_files.paths()[name]
         found = schedule_files.follow(context, path, schedule_files.COLUMNS)
-        for column in found if repeat and schedule_files.shipped(path) != ALONE else ():
+        for column in found if repeat and schedule_files.ends(path) else ():
             schedule_files.repeat(context, path, column, repeat)
         for column, runs in found.items():
             said = dict.fromkeys(model.verdict(story) for story in runs.values()

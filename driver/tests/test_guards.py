@@ -58,7 +58,7 @@ class Mutants(Case):
         self.assertGreater(len(mutant.known()), 20)
         want = {**kunit.wanted(kunit.QEMU), **scenarios.wanted("patched", kunit.QEMU),
                 **expected.load("selftests")["mm+tcp"], **expected.load("stress")["mm+tcp"],
-                **expected.load("schedule_files")["patched"]}
+                **expected.load("schedule_files")["patched"], **expected.load("alone")["patched"]}
         for name, guard in mutant.known().items():
             self.assertIn("\ndiff --git a/", guard.diff, name)
             for check in {*guard.fails, *filter(None, [guard.dies])}:

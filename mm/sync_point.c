@@ -665,19 +665,44 @@ void __mm_sync_rwsem(struct rw_semaphore *sem, bool shared)
 	});
 }
 
+/* Does a kernel thread wait in a queue, though the run was given up? */
+static bool is_forgotten(void)
+{
+	const struct mm_sync_actor *me;
+
+	if (!(current->flags & PF_KTHREAD))
+		return false;
+	guard(raw_spinlock_irqsave)(&sync.lock);
+	if (!sync.run || !sync.run->open)
+		return false;
+	me = current_actor(sync.run);
+	return me && !me->done && is_queued(sync.run, me);
+}
+
 /*
  * In the queue for a folio lock, and about to sleep.  Return: look again, rather
  * than sleep.
  */
 bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
 {
+	struct folio *folio = container_of(entry, struct wait_page_queue, wait)->folio;
 	const struct mm_sync_wait wait = {
 		.type = MM_SYNC_WAKEUP, .lock = entry, .state = task_state,
 	};
 	struct mm_sync_state state;
 	unsigned long flags;
 
-	if (READ_ONCE(sync.turn) != current || !in_task())
+	if (!in_task())
+		return false;
+	if (is_forgotten()) {
+		/* Whoever was to wake it up: it has to come back to its test */
+		__set_current_state(TASK_RUNNING);
+		if (folio_trylock(folio))
+			folio_unlock(folio);
+		fsleep(1000);
+		return true;
+	}
+	if (READ_ONCE(sync.turn) != current)
 		return false;
 	scoped_guard(raw_spinlock_irqsave, &sync.lock)
 		if (sync.turn != current || !is_queued(sync.run, current_actor(sync.run)))

@@ -66,6 +66,11 @@ MM_SYNC_POINT(GET_FOLIOS_CONTIG_RETRY, "no reference, or the entry has changed; 
 /* folio_wait_bit_common() */
 MM_SYNC_POINT(FOLIO_WAIT_SIGNAL, "it waits, and sees a signal; next: leave the queue")
 
+/* migrate_pages() */
+MM_SYNC_POINT(MIGRATE_UNMAPPED, "locked, unmapped if it was mapped; next: is it mapped? move")
+MM_SYNC_POINT(MIGRATE_BEFORE_FREEZE, "count as expected; next: freeze it, under xa_lock")
+MM_SYNC_POINT(MIGRATE_BEFORE_RESTORE, "moved or not; next: map again what was mapped")
+
 /* What a lookup is for: filemap_update_page(), filemap_fault() */
 MM_SYNC_POINT(UPDATE_PAGE_BEFORE_TRYLOCK, "not uptodate; next: folio_trylock()")
 MM_SYNC_POINT(UPDATE_PAGE_BEFORE_MAPPING, "locked; next: is there a mapping?")

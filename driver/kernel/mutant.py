@@ -68,7 +68,7 @@ class Mutant:
 class Fix:
     """mutants/fixes/<name>.diff: what another kernel has, put into that of the lab.
 
-    Which runs of schedule files pass then stands above the diff.
+    Which runs of schedule files and which sets pass then stands above the diff.
     """
 
     def __init__(self, name, folder=FIXES):
@@ -76,6 +76,8 @@ class Fix:
         self.diff = read(os.path.join(folder, name + ".diff"))
         header = header_of(self.diff, f"mutants/fixes/{name}.diff", ("Adds", "Passes"))
         self.adds, self.passes = header["Adds"], header["Passes"].split(", ")
+        self.sets = [each[4:] for each in self.passes if each.startswith("set ")]
+        self.runs = [each for each in self.passes if not each.startswith("set ")]
 
 
 def fixed(base, onto, fix):

@@ -6,7 +6,7 @@ import shlex
 
 from driver.core import expected
 from driver.core.paths import DRIVER
-from driver.core.stage import Fail, say
+from driver.core.stage import Fail, say, stage
 from driver.core.tables import grid
 from driver.kernel import build, mutant
 from driver.story import model
@@ -235,17 +235,29 @@ def taken_out(context, claims):
     return seen
 
 
+def explore_with(context, commit, name, text):
+    """What comes of a set with a fix: pass, or what was found."""
+    arch = build.UML if explorer.place(context.base, text) == explorer.UML_SMP else build.X86_64
+    kernel = build.kernel(context.base, commit, f"with-{name}", arch)
+    with stage(f"explore {text} with {name}") as this:
+        found = explorer.explored(kernel, f"explore-with-{name}", text)
+        this.note = explorer.verdict(found)
+    return "pass" if found.held else this.note
+
+
 def put_in(context, claims):
-    """What comes of schedule files with a fix that the kernel has not got."""
+    """What comes of sets and schedule files with a fix that the kernel has not got."""
     seen = {}
     for name in of_kind(claims, "fix"):
         if not context.base.newest:
             context.tally.leave_out(f"{name}: Linux {context.base.version} may have it")
             continue
         fix, results = mutant.Fix(name), {}
-        kernel = build.kernel(context.base, mutant.fixed(context.base, context.commit["mm+lab"],
-                                                         fix), f"with-{name}")
-        for file in dict.fromkeys(check.split(".")[0] + ".sched" for check in fix.passes):
+        commit = mutant.fixed(context.base, context.commit["mm+lab"], fix)
+        for each in fix.sets:
+            results[f"set {each}"] = explore_with(context, commit, name, each)
+        for file in dict.fromkeys(check.split(".")[0] + ".sched" for check in fix.runs):
+            kernel = build.kernel(context.base, commit, f"with-{name}")
             initrd, append = schedule_files.guest(context, [schedule_files.paths()[file]])
             results |= selftests.boot(context, kernel, initrd, f"with-{name}",
                                       f"kunit.enable=0 {append}", what=f"{file} with {name}")[0]

@@ -89,7 +89,7 @@ class Problems(Case):
     def test_what_there_is_not(self):
         for said, run in (("F: there is no scenario Q", Run("scenario", "Q")),
                           ("F: there is no schedule q.sched", Run("schedule", "q.sched")),
-                          ("F: there is no actor 'Q' for 'FQ'", Run("set", "FQ")),
+                          ("F: there is no actor 'J' for 'FJ'", Run("set", "FJ")),
                           ("F: there is no option 'q'", Run("set", "FT/q")),
                           ("F: there is no mutant lab-q", Run("mutant", "lab-q")),
                           ("F: there is no fix lab-q", Run("fix", "lab-q")),
@@ -182,3 +182,12 @@ class Shown(Case):
         context = counted(newest=False)
         self.assertEqual(claims.put_in(context, [claim]), {})
         self.assertEqual(context.tally.skipped, 1)
+        claim = replace(claim, runs=[Run("fix", "lab-folio-wait-takes-lock")])
+        check = "wakeup.lost.ramfs.small"
+        self.patch(claims.selftests, boot=lambda *words, **named: ({check: "pass"}, {}))
+        self.patch(claims.explorer, place=lambda *words: claims.explorer.UML_SMP)
+        for failed, found in ((0, Found("TUYQ", done=True)), (1, Found("TUYQ"))):
+            self.patch(claims.explorer, explored=lambda *words, found=found: found)
+            context = counted()
+            claims.put_in(context, [claim])
+            self.assertEqual(len(context.tally.failed), failed)

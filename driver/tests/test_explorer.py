@@ -137,7 +137,7 @@ class Arguments(Case):
     def test_refused(self):
         once = ".*must name some actors, each of them once; there are: F filemap, "
         for said, *words in (
-                ("there is no actor 'Q' for 'FQ'; there are: F filemap", "explore", "--actors=FQ"),
+                ("there is no actor 'J' for 'FJ'; there are: F filemap", "explore", "--actors=FJ"),
                 ("there is no actor 'f' for 'f'; ", "explore", "--actors=FT,f"),
                 *((once, "explore", f"--actors={text}") for text in ("", "FT,", "/cold", "FTF")),
                 ("there is no option 'x' for 'F/x'; there are: before,", "explore", "--actors=F/x"),
@@ -148,7 +148,7 @@ class Arguments(Case):
                 *(("", "replay", line) for line in
                   ("F@END", "FT:@", "FT:F@", "FT:@END", "F:F@END,", "FT:F@END T@END", "FT:FF@END")),
                 ("there is no actor 'M' for 'M@END' in FT; there are F, T$", "replay", "FT:M@END"),
-                ("there is no actor 'Q' for 'FQ'", "replay", "FQ:F@END"),
+                ("there is no actor 'J' for 'FJ'", "replay", "FJ:F@END"),
                 ("there is no point 'SO'; the nearest are ", "replay", "FT:F@SO"),
                 ("lab-isolate-reads-flags-plainly is for a checker of the kernel's: "
                  "./run debugged kcsan", "mutants", "lab-isolate-reads-flags-plainly"),

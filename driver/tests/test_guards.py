@@ -82,8 +82,10 @@ class Mutants(Case):
         for name in mutant.names(mutant.FIXES):
             fix = mutant.Fix(name)
             self.assertTrue(fix.adds and "\ndiff --git a/" in fix.diff, name)
-            for check in fix.passes:
+            for check in fix.runs:
                 self.assertEqual(expected.load("alone")["patched"].get(check), "fail", name)
+            for text in fix.sets:
+                self.assertIn("violated", expected.load("sets")["patched"][text], name)
         folder = self.folder({"a.diff": "Adds: x\n\ndiff --git a/b b/b\n"})
         self.assertFail("a.diff has no line 'Passes", mutant.Fix, "a", folder)
 

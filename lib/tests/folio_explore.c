@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/kthread.h>
 #include <linux/math64.h>
+#include <linux/sched/signal.h>
 #include <linux/vmalloc.h>
 #include "folio_explore.h"
 #include "folio_race.h"
@@ -284,7 +285,7 @@ bool explore_one(struct explorer *ex)
 		if (ex->mode == FOLLOW)
 			ex->error = "a step can't be done as it is said";
 		else
-			ex->failed |= BIT(ex->model->stuck);
+			ex->failed |= BIT(ex->model->stuck(ex));
 		return false;
 	}
 	if (kthread_should_stop())
@@ -380,6 +381,8 @@ static int explore_thread(void *data)
 	/* What they do is reported by a kernel that looks */
 	if (ex->suppress)
 		warnings = kunit_start_suppress_warning(ex->test);
+	if (ex->killable)
+		allow_kernel_signal(SIGKILL);
 	if (mm_sync_join(&ex->run, me->index)) {
 		mm_sync_leave(&ex->run);
 	} else {

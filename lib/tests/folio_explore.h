@@ -41,7 +41,8 @@ struct explore_model {
 	void (*tell)(struct explorer *ex, const char *verdict, const char *reason);
 	void (*passed)(struct mm_sync_run *run);
 	const struct explore_check *checks;	/* what is to be told first comes first */
-	unsigned int stuck;			/* the one for actors that can't go on */
+	/* Which of them is it if the actors can't go on? */
+	unsigned int (*stuck)(const struct explorer *ex);
 };
 
 /* A decision: the choices are the actor itself, if it can go on, then the others */
@@ -75,6 +76,7 @@ struct explorer {
 	struct mm_struct *mm;		/* in which they are, and which they use */
 	struct file *file;
 	bool suppress;			/* their WARNs */
+	bool killable;			/* they may get fatal signals */
 	unsigned int epoch;		/* the model counts it up: a point means more now */
 	struct mm_sync_run run;
 	struct explore_thread threads[MM_SYNC_MAX_ACTORS];

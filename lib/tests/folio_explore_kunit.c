@@ -17,7 +17,9 @@
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/swap.h>
+#include <linux/swapops.h>
 #include <linux/vmalloc.h>
 #include <asm/sections.h>
 #include "../../mm/internal.h"
@@ -82,12 +84,15 @@ enum check {
 	CHECK_TWICE,
 	CHECK_TAIL,
 	CHECK_RANGE,
+	CHECK_ENTRY,
 	CHECK_REFS,
 	CHECK_LEAK,
 	CHECK_LRU,
 	CHECK_ISOLATE,
 	CHECK_TAINT,
 	CHECK_LOCKDEP,
+	CHECK_EMPTY,
+	CHECK_LOST,
 	CHECK_STUCK,
 };
 
@@ -102,12 +107,15 @@ static const struct explore_check checks[] = {
 	[CHECK_TWICE]	= { "twice", "the folio is freed twice" },
 	[CHECK_TAIL]	= { "tail", "a part of the folio is freed twice, or in use", "X/large" },
 	[CHECK_RANGE]	= { "range", "the page cache is not as the truncation must leave it" },
+	[CHECK_ENTRY]	= { "entry", "a PTE is left as migration has made it" },
 	[CHECK_REFS]	= { "refs", "a part has more or fewer references than users", "X/large" },
 	[CHECK_LEAK]	= { "leak", "the folio can't be freed: a reference too many" },
 	[CHECK_LRU]	= { "lru", "the LRU lists and their counts do not agree" },
 	[CHECK_ISOLATE]	= { "isolate", "a folio is isolated that must not be" },
 	[CHECK_TAINT]	= { "taint", "the kernel has reported something" },
 	[CHECK_LOCKDEP]	= { "lockdep", "lockdep has turned itself off" },
+	[CHECK_EMPTY]	= { "empty", "a file is evicted that has pages or shadows of pages", "EX" },
+	[CHECK_LOST]	= { "lost", "an actor waits for a folio lock that nobody holds", "YX" },
 	[CHECK_STUCK]	= { "stuck", "the actors can't go on" },
 };
 
@@ -332,6 +340,56 @@ static void reuse(struct race *race)
 		model_of_race(race)->ex.error = "the freed page can't be added to the page cache";
 }
 
+/* The page is read again: into the same page, if that is free */
+static void insert(struct race *race)
+{
+	struct folio *folio = mm_sync_reuse(race->run);
+
+	if (folio)
+		model_of_race(race)->ex.epoch++;
+	else
+		folio = folio_alloc(GFP_KERNEL, 0);
+	if (folio)	/* It may be there still */
+		race_add_folio(race, folio, INDEX);
+}
+
+static void evict(struct race *race)
+{
+	truncate_inode_pages_final(race->mapping);
+}
+
+static void lock_for_a_moment(struct race *race)
+{
+	struct folio *folio = race->run->folio;
+
+	if (!folio_try_get(folio))
+		return;
+	folio_lock(folio);
+	mm_sync_point(TEST_1, folio);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+static void lock_killable(struct race *race)
+{
+	struct folio *folio = race->run->folio;
+
+	if (!folio_try_get(folio))
+		return;
+	if (!folio_lock_killable(folio))
+		folio_unlock(folio);
+	folio_put(folio);
+}
+
+static void kill_actor(struct race *race)
+{
+	struct model *m = model_of_race(race);
+
+	for (int i = 0; i < m->spec.nr_actors; i++)
+		if (m->spec.actors[i].may & MAY_BE_KILLED)
+			send_sig(SIGKILL, m->ex.threads[i].task, 1);
+}
+
 static void miscount(struct model *m, int nr)
 {
 	spin_lock_irq(&m->lruvec->lru_lock);
@@ -344,6 +402,7 @@ static void sabotage(struct race *race)
 {
 	struct model *m = model_of_race(race);
 	struct folio *folio = race->run->folio;
+	struct wait_page_queue never = { .folio = folio };
 
 	switch (m->sabotage) {
 	case CHECK_PTE:
@@ -383,6 +442,9 @@ static void sabotage(struct race *race)
 	case CHECK_RANGE:
 		folio_get(race->neighbour);
 		break;
+	case CHECK_ENTRY:
+		set_pte(m->ptes[FIRST], swp_entry_to_pte(swp_entry(MAX_SWAPFILES, 0)));
+		break;
 	case CHECK_REFS:
 	case CHECK_LEAK:
 		folio_get(folio);
@@ -398,6 +460,12 @@ static void sabotage(struct race *race)
 		break;
 	case CHECK_LOCKDEP:
 		debug_locks = 0;
+		break;
+	case CHECK_EMPTY:
+		xa_store(&race->mapping->i_pages, INDEX, xa_mk_value(1), GFP_KERNEL);
+		break;
+	case CHECK_LOST:
+		mm_sync_queued(&never.wait, TASK_UNINTERRUPTIBLE);
 		break;
 	case CHECK_STUCK:
 		for (int i = 0; i < MM_SYNC_MAX_EVENTS; i++)
@@ -424,6 +492,9 @@ static void repair(struct model *m)
 	case CHECK_RANGE:
 		folio_put(m->race.neighbour);
 		break;
+	case CHECK_ENTRY:
+		set_pte(m->ptes[FIRST], __pte(0));
+		break;
 	case CHECK_REFS:
 	case CHECK_LEAK:
 		folio_put(m->ex.run.folio);
@@ -434,6 +505,9 @@ static void repair(struct model *m)
 	case CHECK_LOCKDEP:
 		debug_locks = 1;
 		break;
+	case CHECK_EMPTY:
+		xa_erase(&m->race.mapping->i_pages, INDEX);
+		break;
 	default:
 		break;
 	}
@@ -443,12 +517,20 @@ static void repair(struct model *m)
 static const struct actor actors[] = {
 	ACTOR_FILEMAP, ACTOR_TRUNCATE, ACTOR_MADVISE,
 	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass,
-	  MAY_REMOVE },
+	  MAY_REMOVE | USES_FILE },
 	{ 'S', "split", "splits the folio, of which it has a reference", race_split, NEEDS_LARGE },
-	{ 'L', "lookup", "looks the folio's last page up", look_up_page, MAY_LOOK },
+	{ 'L', "lookup", "looks the folio's last page up", look_up_page,
+	  MAY_LOOK | USES_FILE },
 	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop, MAY_REMOVE },
 	{ 'G', "again", "writes the folio back", write_again },
 	ACTOR_RECLAIM,
+	{ 'C', "compact", "migrates the folio", race_migrate, MAY_MOVE | MAY_TAKE_ANY },
+	{ 'A', "add", "reads the page again", insert, MAY_MOVE | MAY_INSERT | USES_FILE },
+	{ 'E', "evict", "evicts the file, which nobody uses", evict, MAY_EVICT },
+	{ 'U', "lock", "has the folio locked for a moment", lock_for_a_moment },
+	{ 'Y', "killable", "locks the folio, and may be killed while it waits", lock_killable,
+	  MAY_BE_KILLED },
+	{ 'Q', "kill", "kills Y", kill_actor, NEEDS_KILLED },
 	{ 'P', "put", "puts a reference of its own", put_reference, NEEDS_REF },
 	{ 'I', "isolate", "isolates, without a reference of its own", isolate_stale,
 	  MAY_ISOLATE | BREAKS_RULES },
@@ -458,7 +540,8 @@ static const struct actor actors[] = {
 	ACTOR_DRAIN,
 	{ 'X', "sabotage", "what a check must report", sabotage,
 	  MAY_REMOVE | MAY_ISOLATE | MAY_LOOK },
-	{ 'R', "reuse", "reuses the freed page at another index", reuse, MAY_REUSE },
+	{ 'R', "reuse", "reuses the freed page at another index", reuse,
+	  MAY_REUSE | USES_FILE },
 };
 
 static const struct {
@@ -519,6 +602,12 @@ static const char *parse_spec(struct spec *spec, const char *text)
 		return "there are no large folios of shmem here, and its size stays";
 	if (spec->may & NEEDS_LARGE && !spec->order)
 		return "S splits a large folio: /large or /pair";
+	if (spec->may & NEEDS_KILLED && !(spec->may & MAY_BE_KILLED))
+		return "Q kills Y, which is not there";
+	if (spec->may & MAY_EVICT && (spec->may & USES_FILE || spec->mapped || spec->shmem))
+		return "E evicts a file that nobody uses";
+	if (spec->may & MAY_INSERT && (spec->shmem || spec->order))
+		return "A adds no page of shmem, and no large folio";
 	/* The neighbour is a page of the folio */
 	spec->before |= spec->large;
 	return NULL;
@@ -568,11 +657,51 @@ static u64 state_of_pte(struct model *m, int i)
 	return 2 + part_of_pfn(m, pte_pfn(pte)) * 2 + !!pte_young(pte);
 }
 
+static struct folio *cached(struct model *m, pgoff_t index)
+{
+	void *entry = xa_load(&m->race.mapping->i_pages, index);
+
+	return xa_is_value(entry) ? NULL : entry;
+}
+
 static u64 state_of_index(struct model *m, pgoff_t index)
 {
 	void *entry = xa_load(&m->race.mapping->i_pages, index);
 
 	return !entry ? 0 : xa_is_value(entry) ? 1 : entry == m->ex.run.folio ? 2 : 3;
+}
+
+/* What is in place of the folio */
+static u64 state_of_other(struct model *m)
+{
+	const struct folio *folio = cached(m, INDEX);
+
+	if (!folio || folio == m->ex.run.folio)
+		return 0;
+	return mix(flags_of(folio), folio_ref_count(folio) | (u64)folio_mapcount(folio) << 32);
+}
+
+/* Who sleeps in the folio's queue, the last one first, and who is to be killed? */
+static u64 state_of_waiters(const struct model *m)
+{
+	const struct mm_sync_run *run = &m->ex.run;
+	u64 hash = run->folio->flags.f & BIT(PG_waiters);
+	unsigned long seen = 0;
+
+	for (int i = run->nr_events - 1; i >= 0; i--) {
+		const struct mm_sync_event *event = run->events + i;
+		const struct mm_sync_wait *wait = &run->actors[event->actor].wait;
+
+		if (event->kind != MM_SYNC_KIND_WAIT || event->lock != MM_SYNC_WAKEUP ||
+		    __test_and_set_bit(event->actor, &seen))
+			continue;
+		if (wait->lock && wait->type == MM_SYNC_WAKEUP)
+			hash = mix(hash, event->actor |
+				   (u64)((wait_queue_entry_t *)wait->lock)->flags << 8);
+	}
+	for (int i = 0; i < run->nr_actors; i++)
+		hash = mix(hash, fatal_signal_pending(m->ex.threads[i].task));
+	return hash;
 }
 
 /* Of more than one page: what has become of them, and where they are */
@@ -624,6 +753,10 @@ static u64 hash_state(struct explorer *ex, u64 hash)
 			 state_of_index(m, neighbour_index(&m->spec)) << 4);
 	if (m->spec.order || m->spec.size)
 		hash = mix(hash, state_of_parts(m));
+	if (m->spec.may & MAY_MOVE)
+		hash = mix(hash, state_of_other(m));
+	if (ex->killable)
+		hash = mix(hash, state_of_waiters(m));
 	return hash;
 }
 
@@ -657,13 +790,6 @@ static void check_ptes(struct model *m)
 	}
 }
 
-static struct folio *cached(struct model *m, pgoff_t index)
-{
-	void *entry = xa_load(&m->race.mapping->i_pages, index);
-
-	return xa_is_value(entry) ? NULL : entry;
-}
-
 /* At each decision, too: nobody is in the middle of a change of the page cache */
 static void check_cache(struct model *m)
 {
@@ -687,6 +813,11 @@ static void check_cache(struct model *m)
 /* A part that was the folio's: who has it but the page cache and the PTEs? */
 static void check_refs(struct model *m)
 {
+	const struct folio *other = cached(m, INDEX);
+
+	if (m->spec.may & MAY_MOVE && other && other != m->ex.run.folio &&
+	    folio_ref_count(other) != folio_mapcount(other) + folio_nr_pages(other))
+		check_failed(m, CHECK_REFS);
 	if (!m->spec.order)
 		return;
 	for (int i = 0; i < nr_parts(&m->spec); i++) {
@@ -736,19 +867,32 @@ static void check_events(struct model *m)
 	}
 }
 
+/* All are done: nobody waits at a PTE any more */
+static void check_entries(struct model *m)
+{
+	for (int i = 0; i < ARRAY_SIZE(m->ptes); i++) {
+		pte_t pte = ptep_get(m->ptes[i]);
+
+		if (!pte_none(pte) && !pte_present(pte))
+			check_failed(m, CHECK_ENTRY);
+	}
+}
+
 /* All are done: what was truncated must be gone, and nothing else */
 static void check_range(struct model *m)
 {
 	const struct spec *spec = &m->spec;
-	bool truncated = spec->may & MAY_TRUNCATE;
-	pgoff_t first = spec->size ? CUT_PAGES : INDEX;
-	pgoff_t last = spec->size ? FILE_PAGES - 1 : INDEX;
+	bool truncated = spec->may & (MAY_TRUNCATE | MAY_EVICT), all = spec->may & MAY_EVICT;
+	pgoff_t first = all ? 0 : spec->size ? CUT_PAGES : INDEX;
+	pgoff_t last = all || spec->size ? FILE_PAGES - 1 : INDEX;
 	struct folio *neighbour = m->race.neighbour;
 	pgoff_t index = neighbour_index(spec);
 
 	for (pgoff_t i = first; truncated && i <= last; i++)
-		if (cached(m, i))
+		if (cached(m, i) && !(spec->may & MAY_INSERT && i == INDEX))
 			check_failed(m, CHECK_RANGE);
+	if (all && !mapping_empty(m->race.mapping))
+		check_failed(m, CHECK_EMPTY);
 	if (!spec->large && !(truncated && first <= index && index <= last) &&
 	    (cached(m, index) != neighbour ||
 	     folio_ref_count(neighbour) != 1 + folio_mapcount(neighbour)))
@@ -756,7 +900,7 @@ static void check_range(struct model *m)
 	if (!truncated && !(spec->may & MAY_REMOVE) && !cached(m, INDEX))
 		check_failed(m, CHECK_RANGE);
 	/* Reclaim takes the folio as it finds it */
-	if (m->ex.epoch > 1 && !(spec->may & MAY_TAKE_ANY) &&
+	if (m->ex.epoch > 1 && !(spec->may & (MAY_TAKE_ANY | MAY_INSERT)) &&
 	    cached(m, REUSE_INDEX) != m->ex.run.folio)
 		check_failed(m, CHECK_RANGE);
 }
@@ -824,6 +968,7 @@ static void check(struct explorer *ex, bool done)
 		return;
 	check_events(m);
 	check_range(m);
+	check_entries(m);
 	check_refs(m);
 	check_lru(m);
 	check_kernel(m);
@@ -930,6 +1075,9 @@ static void set_up(struct explorer *ex)
 		race_fault(race, m->addr2);
 	if (m->spec.may & NEEDS_REF)
 		folio_get(folio);
+	clear_bit(AS_EXITING, &race->mapping->flags);
+	for (int i = 0; ex->killable && i < ex->nr_actors; i++)
+		flush_signals(ex->threads[i].task);
 	if (m->spec.may & KEEPS_REF)
 		folio_get(folio);
 	/* What warns once, anywhere, is to warn each time */
@@ -971,6 +1119,15 @@ static void tear_down(struct explorer *ex)
 			check_failed(m, CHECK_LEAK);
 }
 
+/* A wakeup is lost if the last one to go on has seen that the folio is not locked */
+static unsigned int stuck(const struct explorer *ex)
+{
+	const struct mm_sync_run *run = &ex->run;
+
+	return run->err == -EDEADLK && run->err_lock == MM_SYNC_WAKEUP &&
+	       !run->events[run->nr_events - 1].state.locked ? CHECK_LOST : CHECK_STUCK;
+}
+
 static void tell(struct explorer *ex, const char *verdict, const char *reason)
 {
 	race_print_schedule(&ex->run, ex->name, model_of(ex)->spec.actors, verdict, reason);
@@ -995,7 +1152,7 @@ static const struct explore_model folio_model = {
 	.tell		= tell,
 	.passed		= passed,
 	.checks		= checks,
-	.stuck		= CHECK_STUCK,
+	.stuck		= stuck,
 };
 
 static void free_model(void *data)
@@ -1039,6 +1196,12 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	ex->mm = race->mm;
 	ex->file = race->file;
 	ex->suppress = m->spec.may & BREAKS_RULES;
+	ex->killable = m->spec.may & MAY_BE_KILLED;
+	for (int i = 0; ex->killable && i < ex->nr_actors; i++) {
+		ex->run.queued |= BIT(i);
+		if (m->spec.actors[i].may & MAY_BE_KILLED)
+			ex->run.mortal |= BIT(i);
+	}
 	ex->seed = seed;
 	race->pages = m->spec.before ? NEIGHBOUR_BEFORE : NEIGHBOUR_AFTER;
 	race->left = m->spec.size ? CUT_PAGES : 0;
@@ -1099,6 +1262,11 @@ static const struct set sets[] = {
 	{ "FS/pair", 1 },
 	{ "TLR", -1 },
 	{ "FNG", 1 },
+	{ "TC/mapped", -1 },
+	{ "FTC", 1 },
+	{ "FTAR", 1 },
+	{ "EK", -1 },
+	{ "UYQ", -1 },
 };
 
 static void set_desc(const struct set *set, char *desc)

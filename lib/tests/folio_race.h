@@ -69,8 +69,14 @@ enum {
 	NEEDS_LARGE	= BIT(8),
 	NEEDS_REF	= BIT(9),	/* it is given a reference, and puts it */
 	KEEPS_REF	= BIT(10),	/* it is given one for as long as it lasts */
-	HOLDS_MMAP	= BIT(11),	/* it may be held with the mmap_lock, while it maps */
-	BREAKS_RULES	= BIT(12),	/* its WARNs are what there is to be seen */
+	MAY_MOVE	= BIT(11),	/* another folio may be there afterwards */
+	MAY_INSERT	= BIT(12),	/* also after a truncation */
+	MAY_EVICT	= BIT(13),	/* the file's last user is gone */
+	USES_FILE	= BIT(14),	/* it is one */
+	MAY_BE_KILLED	= BIT(15),	/* while it waits for the folio lock */
+	NEEDS_KILLED	= BIT(16),	/* such an actor */
+	HOLDS_MMAP	= BIT(17),	/* it may be held with the mmap_lock, while it maps */
+	BREAKS_RULES	= BIT(18),	/* its WARNs are what there is to be seen */
 };
 
 /* An actor: what a thread of a race does */
@@ -85,11 +91,11 @@ struct actor {
 
 /* Those that both scenarios and the explorer have */
 #define ACTOR_FILEMAP	{ 'F', "filemap", "faults next to the folio: fault-around", \
-			  race_fault_neighbour, HOLDS_MMAP }
+			  race_fault_neighbour, HOLDS_MMAP | USES_FILE }
 #define ACTOR_TRUNCATE	{ 'T', "truncate", "punches the page out of the file, or cuts the file", \
-			  race_truncate_page, MAY_TRUNCATE }
+			  race_truncate_page, MAY_TRUNCATE | USES_FILE }
 #define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT or MADV_COLD of the folio's page", \
-			  race_madvise, MAY_REMOVE }
+			  race_madvise, MAY_REMOVE | USES_FILE }
 #define ACTOR_RECLAIM	{ 'K', "reclaim", "isolates and reclaims the folio", race_reclaim, \
 			  MAY_REMOVE | MAY_TAKE_ANY }
 #define ACTOR_TCP	{ 'Z', "tcp", "maps the page, of which it has a reference", \
@@ -136,6 +142,7 @@ void race_truncate_page(struct race *race);
 void race_split(struct race *race);
 void race_madvise(struct race *race);
 void race_reclaim(struct race *race);
+void race_migrate(struct race *race);
 void race_drain(struct race *race);
 void race_map_orphan(struct race *race);
 

@@ -9,7 +9,9 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kthread.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
+#include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
@@ -39,6 +41,7 @@ static const struct address_space_operations race_aops = {
 	.read_folio	= race_read_folio,
 	.readahead	= race_readahead,
 	.dirty_folio	= noop_dirty_folio,
+	.migrate_folio	= filemap_migrate_folio,
 };
 
 static int __init race_mount(void)
@@ -450,6 +453,30 @@ void race_reclaim(struct race *race)
 		list_add(&race->run->folio->lru, &list);
 	folio_put(race->run->folio);
 	reclaim_pages(&list);
+}
+
+static struct folio *migration_target(struct folio *folio, unsigned long private)
+{
+	return folio_alloc(GFP_KERNEL, folio_order(folio));
+}
+
+/* As compaction does with a folio that it has found by its number */
+void race_migrate(struct race *race)
+{
+	struct folio *folio = race->run->folio;
+	LIST_HEAD(list);
+
+	if (!folio_try_get(folio))
+		return;
+	if (folio_isolate_lru(folio)) {
+		node_stat_mod_folio(folio, NR_ISOLATED_ANON + folio_is_file_lru(folio),
+				    folio_nr_pages(folio));
+		list_add(&folio->lru, &list);
+	}
+	folio_put(folio);
+	if (!list_empty(&list) &&
+	    migrate_pages(&list, migration_target, NULL, 0, MIGRATE_ASYNC, MR_COMPACTION, NULL))
+		putback_movable_pages(&list);
 }
 
 void race_drain(struct race *race)

@@ -39,7 +39,7 @@ def at_once(args):
 
 def run(context, args):
     place = args.on or (kunit.UML_SMP if context.base.uml_smp else kunit.QEMU)
-    if place != kunit.QEMU and not context.base.uml_smp:
+    if place not in kunit.ARCHS and not context.base.uml_smp:
         raise Fail(f"UML has one CPU in Linux {context.base.version}, where the suites need two: "
                    "--on qemu")
     for name, verdict in kunit.suites(context, place, args.suite).items():

@@ -11,11 +11,13 @@ from driver.core.paths import CONFIG, OUT, ROOT, logfile, read, shown
 from driver.core.process import JOBS, output, run
 from driver.core.stage import Fail, stage
 
-X86_64, UML = "x86_64", "um"
+X86_64, UML, ARM64 = "x86_64", "um", "arm64"
 SYNC_POINTS = "mm/sync_point_debugfs.c"
 # {architecture: (fragment, what a kernel with sync points has in addition, image)}
 ARCHS = {X86_64: ("x86_64.config", "sync_points.config", "arch/x86/boot/bzImage"),
-         UML: ("uml.config", None, "linux")}
+         UML: ("uml.config", None, "linux"),
+         ARM64: ("arm64.config", "sync_points.config", "arch/arm64/boot/Image")}
+CROSS = {ARM64: "aarch64-linux-gnu-"}
 KSELFTEST = "tools/testing/selftests"
 # {selftest: the folder that it is in}
 SELFTESTS = {**dict.fromkeys(("folio_orphan", "folio_truncate_race", "folio_sched",
@@ -58,7 +60,9 @@ def make(base, objects, log, *args):
 
 
 def options(arch):
-    return [f"ARCH={arch}"]
+    cross = CROSS.get(arch)
+    return [f"ARCH={arch}"] + ([f"CROSS_COMPILE={cross}", f"CC=env FOLIO_CC={cross}gcc folio-cc"]
+                               if cross else [])
 
 
 def key(base, commit, fragments):
@@ -101,13 +105,26 @@ def merge_config(base, log, objects, fragments, *args):
     run(["scripts/kconfig/merge_config.sh", "-m", "-O", objects, config, *fragments], log,
         cwd=base.src)
     make(base, objects, log, *args, "olddefconfig")
-    have = set(read(config).splitlines())
-    for name in fragments:
-        for line in read(name).splitlines():
-            if re.match(r"CONFIG_\w+=", line) and line not in have:
-                raise Fail(f"{line} of {shown(name)} does not end up in the configuration: a "
-                           "dependency is missing")
+    for line, name in lost(read(config), fragments):
+        raise Fail(f"{line} of {shown(name)} does not end up in the configuration: a dependency is "
+                   "missing, or something selects it")
     keep(config, kept)
+
+
+def settings(text):
+    """{option: its line} of a configuration; None: it is not set."""
+    return {name or unset: None if unset else line for line, name, unset in
+            re.findall(r"^((?:CONFIG_(\w+)=.*|# CONFIG_(\w+) is not set))$", text, re.M)}
+
+
+def lost(config, fragments):
+    """(line, fragment) of what a configuration has not got; the last fragment to name it counts."""
+    have, asked = settings(config), {}
+    for path in fragments:
+        asked.update({name: (line, path) for name, line in settings(read(path)).items()})
+    for name, (line, path) in asked.items():
+        if have.get(name) != line:
+            yield line or f"# CONFIG_{name} is not set", path
 
 
 def fragments_of(base, arch, kunitconfigs=KUNITCONFIGS, more=()):
@@ -144,7 +161,7 @@ def kernel(base, commit, name, arch=X86_64, more=(), folder=None, kunitconfigs=K
         # Nothing is built here yet.  ccache has the objects of this kernel, if of any: each
         # configuration is part of all objects that are built from nothing with it.
         kernel(base, base.commit, "stock")
-    with base.tree, stage(f"build {name}" + ", UML" * (arch == UML)):
+    with base.tree, stage(f"build {name}" + {UML: ", UML", ARM64: ", arm64"}.get(arch, "")):
         base.checkout(commit)
         configure(base, arch, f"config-{arch}-{name}.log", objects, kunitconfigs, more)
         make(base, objects, f"build-{arch}-{name}.log", *options(arch), os.path.basename(made))

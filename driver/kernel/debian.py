@@ -122,6 +122,29 @@ def fetch_source(apt, release, version, folder):
     return os.path.join(folder, package)
 
 
+def foreign(package, arch, suite="trixie"):
+    """A package of another architecture; return the folder that it is unpacked in."""
+    folder = os.path.join(OUT, "tools", f"{package}-{arch}")
+    if os.path.exists(folder):
+        return folder
+    with asking, stage(f"fetch {package} for {arch}"):
+        apt, lists = environment(), os.path.join(OUT, "apt", f"lists-{arch}")
+        os.makedirs(os.path.join(lists, "partial"), exist_ok=True)
+        with open(lists + ".list", "w") as few, open(os.path.join(OUT, "apt", "sources.list")) \
+                as sources:
+            few.writelines(line for line in sources if line.endswith(f" {suite} main\n"))
+        options = ["-o", f"APT::Architecture={arch}", "-o", f"APT::Architectures={arch}",
+                   "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Etc::sourcelist={lists}.list"]
+        new, log = folder + ".new", f"fetch-{package}-{arch}.log"
+        shutil.rmtree(new, ignore_errors=True)
+        os.makedirs(new)
+        run(["apt-get", *options, "update"], f"apt-update-{arch}.log", env=apt)
+        run(["apt-get", *options, "download", package], log, cwd=new, env=apt)
+        run(["dpkg-deb", "--extract", os.path.join(new, os.listdir(new)[0]), new], log)
+        os.rename(new, folder)
+    return folder
+
+
 def newer_tool(package, command=None, libraries=("libc6",), options=""):
     """The newest version of a tool that Debian 12 has too old or not at all.
 

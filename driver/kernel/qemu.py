@@ -10,15 +10,18 @@ import threading
 from driver.core.paths import DRIVER, OUT, logfile, read, shown, write
 from driver.core.process import run, tail
 from driver.core.stage import Fail, stage
+from driver.kernel import debian
+from driver.kernel.build import ARM64, X86_64
 
 TIME_LIMIT = 420            # seconds; a boot with all the selftests takes about 60
 # What a guest sees does not depend on when it was packed: instructions are counted in it.
 EXT4_UUID = "f0110000-0000-4000-8000-000000000000"
 KVM, TCG = ["-accel", "kvm"], ["-accel", "tcg,thread=multi"]
 PROBE_LIMIT = 15            # seconds, for KVM to show that it boots a kernel
-QEMU = ["qemu-system-x86_64", "-cpu", "max", "-smp", "2",
-        "-m", "1G", "-bios", "qboot.rom", "-no-reboot", "-display", "none", "-monitor", "none",
-        "-nic", "none"]
+MACHINE = ["-cpu", "max", "-smp", "2", "-m", "1G", "-no-reboot", "-display", "none",
+           "-monitor", "none", "-nic", "none"]
+QEMU = ["qemu-system-x86_64", "-bios", "qboot.rom", *MACHINE]
+QEMU_ARM64 = ["qemu-system-aarch64", "-machine", "virt", *MACHINE]
 # ZONE_MOVABLE is for the cases about long-term pins and memory offlining.
 APPEND = "console=ttyS0 panic=-1 oops=panic softlockup_panic=1 movablecore=512M quiet loglevel=7"
 ENDED = "guest: tests ended"
@@ -27,28 +30,39 @@ DEVICE = "/dev/kvm"
 # A line in which a more urgent one came up: the kernel prints it once more, as a whole.
 CUT = re.compile(r"^.*\n\*\* replaying previous printk message \*\*\r?\n", re.M)
 
+# A line that the kernel printed, and not a test
+STAMPED = re.compile(r"^(?:\[ *\d+\.\d+\]|guest: ).*\r?\n", re.M)
+
 packing = threading.Lock()
 
 
-def initramfs(base, tests=None, more=(), name=""):
+def initramfs(base, tests=None, more=(), name="", arch=X86_64):
     """Pack busybox, bash, init and the tests; without tests, what a boot for KUnit needs.
 
     more: other files, to be put beside the tests.  name: if it is not to replace the usual one.
     """
     with packing:
-        return pack(base, tests, more,
-                    os.path.join(base.dir, name or ("initramfs" if tests else "initramfs-kunit")))
+        return pack(base, tests, more, os.path.join(base.dir, "-".join(
+            [name or ("initramfs" if tests else "initramfs-kunit")] + [arch] * (arch != X86_64))),
+                    arch)
 
 
-def pack(base, tests, more, path):
+def shells(arch):
+    """{path in the guest: where it is here} of busybox, and of bash, which selftests need."""
+    if arch == X86_64:
+        return {"/bin/busybox": "/bin/busybox", "/bin/bash": "/bin/bash-static"}
+    return {"/bin/busybox": os.path.join(debian.foreign("busybox-static", arch),
+                                         "usr/bin/busybox")}
+
+
+def pack(base, tests, more, path, arch=X86_64):
     spec = f"""dir /dev 755 0 0
 nod /dev/console 600 0 0 c 5 1
 dir /bin 755 0 0
 dir /tests 755 0 0
-file /bin/busybox /bin/busybox 755 0 0
-file /bin/bash /bin/bash-static 755 0 0
 file /init {DRIVER}/kernel/guest-init 755 0 0
 """
+    spec += "".join(f"file {inside} {file} 755 0 0\n" for inside, file in shells(arch).items())
     if tests:
         for folder, _, names in sorted(os.walk(tests)):
             inside = os.path.normpath(f"/tests/{os.path.relpath(folder, tests)}")
@@ -113,7 +127,7 @@ class Accelerator:
         with stage("boot with KVM") as this:
             try:
                 start(image, initrd, "kvm-probe", "guest.kunit kunit.enable=0", PROBE_LIMIT, (),
-                      None, KVM)
+                      None, X86_64, KVM)
                 this.note = "it works: guests run under KVM"
                 return True
             except Fail:
@@ -124,16 +138,20 @@ class Accelerator:
 accelerator = Accelerator()
 
 
-def start(image, initrd, name, append, time_limit, machine, follow, accel):
+def start(image, initrd, name, append, time_limit, machine, follow, arch, accel):
     """Run a guest to its end; return the paths of its console and of its test output."""
     console, tests = logfile(f"{name}.console"), logfile(f"{name}.tap")
     for path in (console, tests):
         open(path, "w").close()
     channel = f"stdio,id=tests,logfile={tests}" if follow else f"file,id=tests,path={tests}"
+    command, words, serial = QEMU, APPEND, ["-serial", f"file:{console}"]
+    if arch == X86_64:
+        serial = ["-chardev", channel, *serial, "-serial", "chardev:tests"]
+    else:                       # it has one serial line
+        command, words = QEMU_ARM64, APPEND.replace("ttyS0", "ttyAMA0")
     try:
-        run(QEMU + [*accel, "-kernel", image, "-initrd", initrd, "-append", f"{APPEND} {append}",
-                    "-chardev", channel, "-serial", f"file:{console}", "-serial", "chardev:tests",
-                    *machine],
+        run([*command, *accel, "-kernel", image, "-initrd", initrd,
+             "-append", f"{words} {append}", *serial, *machine],
             f"{name}.qemu", timeout=time_limit, count=follow)
     except Fail as failure:
         if "did not end" not in str(failure):
@@ -146,6 +164,8 @@ def start(image, initrd, name, append, time_limit, machine, follow, accel):
         log.seek(0)
         log.truncate()
         log.write(text)
+    if arch == ARM64:
+        write(tests, STAMPED.sub("", text).replace("\r", ""))
     if ENDED not in text:
         said = re.search("terminating on signal.*", tail(logfile(f"{name}.qemu"), 2))
         if said:
@@ -157,13 +177,13 @@ def start(image, initrd, name, append, time_limit, machine, follow, accel):
 
 
 def boot(image, initrd, name, append="", time_limit=TIME_LIMIT, machine=(), follow=None,
-         accel=None):
+         accel=None, arch=X86_64):
     """Run the tests in a guest; return the paths of its console and of its test output.
 
     machine: arguments for QEMU.  follow: as count of process.run(), for lines of the test output.
     """
-    accel = accel or accelerator.choose(image, initrd)
-    return start(image, initrd, name, append, time_limit, machine, follow, accel)
+    accel = accel or (accelerator.choose(image, initrd) if arch == X86_64 else TCG)
+    return start(image, initrd, name, append, time_limit, machine, follow, arch, accel)
 
 
 def shell(image, initrd):

@@ -18,7 +18,9 @@ from driver.kernel import build, console, qemu
 KUNIT_PY = [sys.executable, "tools/testing/kunit/kunit.py"]
 # Where KUnit runs: the columns of expected/kunit.toml.
 QEMU, UML_SMP, UML_UP, PLAIN = "qemu", "uml-smp", "uml-up", "kunit.py-x86_64"
-PLACES = (QEMU, UML_SMP, UML_UP)
+ARM64 = "arm64"             # under QEMU as well, and to come to the same
+PLACES = (QEMU, UML_SMP, UML_UP, ARM64)
+ARCHS = {QEMU: build.X86_64, ARM64: build.ARM64}
 PATCHED = "mm+tcp"          # the kernel that has the suites of the mm series
 TIME_LIMIT = 300            # seconds, under UML
 STAMP = re.compile(r"^\s*(?:\[[^]]*\]\s*)*")
@@ -125,24 +127,25 @@ def exec_uml(context, image, name, suite="", smp=True, append=(), timeout=TIME_L
     return results(report)
 
 
-def exec_qemu(context, image, name, suite="", append=(), dies=False):
+def exec_qemu(context, image, name, suite="", append=(), dies=False, arch=build.X86_64):
     """Run KUnit in a guest, which may die in it if dies; return its results."""
     words = ["guest.kunit", *[f"kunit.filter_glob={suite}"] * bool(suite), *append]
     with contextlib.suppress(*[Fail] * dies):
-        qemu.boot(image, qemu.initramfs(context.base), name, " ".join(words))
+        qemu.boot(image, qemu.initramfs(context.base, arch=arch), name, " ".join(words), arch=arch)
     return of_console(context, name)
 
 
 def wanted(place, suite=""):
     """What KUnit is to come to; with suite, what that glob selects, as the kernel reads it."""
     globs = suite.split(".")
+    place = QEMU if place == ARM64 else place
     return {name: want for name, want in expected.load("kunit")[place].items()
             if not suite or all(map(fnmatch.fnmatchcase, name.split("."), globs))}
 
 
 def kernel(context, place, more=()):
     """The kernel with the suites of the mm series, for a place."""
-    arch = build.X86_64 if place == QEMU else build.UML
+    arch = ARCHS.get(place, build.UML)
     return build.kernel(context.base, context.commit[PATCHED], PATCHED, arch, more)
 
 
@@ -152,8 +155,8 @@ def suites(context, place, suite=""):
     log = f"kunit-{place}{context.base.suffix}"
     image = kernel(context, place)
     with stage(f"KUnit, {place}") as this:
-        if place == QEMU:
-            found = exec_qemu(context, image, log, suite)
+        if place in ARCHS:
+            found = exec_qemu(context, image, log, suite, arch=ARCHS[place])
         else:
             found = exec_uml(context, image, log, suite, place == UML_SMP)
         this.note = f"{len(found)} results"

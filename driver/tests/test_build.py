@@ -61,6 +61,19 @@ class Build(Case):
         self.assertIn("folio_orphan", build.fixtures("folio_orphan"))
         self.assertEqual(build.fixtures("folio_sched"), [])
 
+    def test_lost(self):
+        """The last fragment that names an option counts, also one that wants it off."""
+        folder = self.folder({"a": "CONFIG_A=y\nCONFIG_B=y\n# CONFIG_C is not set\n",
+                              "b": "# CONFIG_A is not set\nCONFIG_N=3\n"})
+        paths = [os.path.join(folder, name) for name in "ab"]
+        for config, want in (("CONFIG_B=y\nCONFIG_N=3\n", []),
+                             ("# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_N=3\n", []),
+                             ("CONFIG_A=y\nCONFIG_C=y\nCONFIG_N=4\n",
+                              [("# CONFIG_A is not set", "b"), ("CONFIG_B=y", "a"),
+                               ("# CONFIG_C is not set", "a"), ("CONFIG_N=3", "b")])):
+            self.assertEqual([(line, os.path.basename(path)) for line, path in
+                              build.lost(config, paths)], want)
+
     def test_sync_points_are_asked_for_where_they_are(self):
         src = self.folder()
         base = mock.Mock(src=src)

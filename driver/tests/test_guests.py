@@ -53,6 +53,17 @@ class Guest(Case):
             for part in parts:
                 self.assertIn(part, read(logfile(f"{NAME}.qemu")))
 
+    def test_one_serial_line(self):
+        """On arm64 what the tests say is between what the kernel prints."""
+        script = (f'echo "$@"; printf "[    1.5] up\\r\\nok 1 a\\r\\n[   12.5] in\\r\\nok 2 b\\r\\n'
+                  f'{qemu.ENDED}\\r\\n" > {SERIAL}')
+        self.patch(qemu, QEMU_ARM64=["sh", "-c", script, "sh"])
+        qemu.boot("i", "i", NAME, arch=build.ARM64)
+        self.assertEqual(read(TESTS), "ok 1 a\nok 2 b\n")
+        words = read(logfile(f"{NAME}.qemu"))
+        for part, there in (("-accel tcg", True), ("console=ttyAMA0 ", True), ("chardev", False)):
+            self.assertEqual(part in words, there)
+
     def test_packed_anew_only_if_something_changed(self):
         folder = self.folder(dict.fromkeys(
             ("ext4.img", "gen_init_cpio", "tests/a", "tests/schedules/b.sched"), ""))

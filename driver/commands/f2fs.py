@@ -10,9 +10,10 @@ HELP = "CVE-2026-63813 on a real f2fs"
 
 
 def arguments(parser):
-    parser.add_argument("names", nargs="*", type=f2fs.run_name, metavar="RUN",
-                        help="a run of driver/expected/f2fs.toml (default: all)")
+    parser.add_argument("names", nargs="*", type=f2fs.named, metavar="RUN",
+                        help="a run of driver/expected/f2fs.toml, or a group of runs (default: all "
+                        "that are in no group)")
 
 
 def run(context, args):
-    f2fs.f2fs(context, args.names)
+    f2fs.f2fs(context, list(dict.fromkeys(sum(args.names, []))))

@@ -25,6 +25,7 @@ from driver.suites import (
     debugged,
     docs,
     explorer,
+    f2fs,
     guards,
     kunit,
     litmus,
@@ -37,7 +38,7 @@ from driver.suites import (
     static,
     stress,
 )
-from driver.suites.kunit import QEMU, UML_SMP, UML_UP
+from driver.suites.kunit import ARM64, QEMU, UML_SMP, UML_UP
 
 HELP = "what CI runs"
 REPEATS = 20                # of each replay under UML
@@ -125,6 +126,10 @@ def no_uml(context):
 
 def not_newest(context):
     return "" if context.base.newest else "these mails are sent to nobody"
+
+
+def just_newest(context):
+    return "" if context.base.newest else "this is run on 7.3"
 
 
 def of_debian(context):
@@ -231,6 +236,11 @@ def of_all():
     return [
         Step("older-boots", "6.12: replays and selftests on its kernels", 25, release_6_12,
              unfit=of_debian),
+        Step("kunit-arm64", "KUnit on arm64, under QEMU", 10,
+             lambda context: kunit.suites(context, ARM64), unfit=just_newest),
+        Step("f2fs", "CVE-2026-63813 on a real f2fs, also with KCSAN and on arm64", 70,
+             lambda context: f2fs.f2fs(context, list(f2fs.runs())), rerun="./run f2fs",
+             unfit=just_newest),
         Step("kunit.py", "plain kunit.py --arch=x86_64", 8, kunit.plain_x86_64),
         *(Step(f"matrix-{name}", f"matrix: {name}", 5,
                lambda context, name=name: matrix.matrix(context, [name]),

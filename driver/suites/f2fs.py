@@ -9,23 +9,50 @@ import gzip
 import os
 import re
 import shutil
+from typing import NamedTuple
 
 from driver.core import expected
 from driver.core.paths import ROOT, logfile, read, shown
-from driver.core.process import run
+from driver.core.process import output, run
 from driver.core.stage import Fail, say, stage
 from driver.core.tables import grid
 from driver.kernel import build, compose, console, qemu
+from driver.suites import selftests
+from driver.suites.debugged import DATA_RACE, data_races
 
 FOLDER = os.path.join(ROOT, "claims", "CVE-2026-63813")
-DIFF, PROGRAM, SCRIPT = "four-lines.diff", "f2fs_gc", "f2fs_gc.sh"
-KERNELS = {"stock": "stock", "lab": "mm+lab"}      # {kernel: which of compose.KERNELS}
+PROGRAM, SCRIPT = "f2fs_gc", "f2fs_gc.sh"
+LINES_DIFF = "four-lines.diff"
+
+
+class Kernel(NamedTuple):
+    """onto: which of compose.KERNELS; more: fragments that are not those of all."""
+
+    onto: str
+    folder: str = "x86_64-f2fs"
+    diffs: tuple = (LINES_DIFF,)
+    more: tuple = ()
+    arch: str = build.X86_64
+
+
+# Two that share a folder differ in an option or two: most objects are those of both
+KERNELS = {
+    "stock": Kernel("stock"),
+    "lab": Kernel("mm+lab", more=("f2fs-lab",)),
+    "kcsan": Kernel("stock", "x86_64-f2fs-kcsan", (LINES_DIFF, "kcsan.diff"), ("f2fs-kcsan",)),
+    "kcsan-default": Kernel("stock", "x86_64-f2fs-kcsan",
+                            (LINES_DIFF, "kcsan.diff", "kcsan-default.diff"), ("f2fs-kcsan",)),
+    "arm64": Kernel("stock", "arm64", arch=build.ARM64),
+    "guard": Kernel("stock", diffs=(LINES_DIFF, "guard.diff")),
+}
 LINES = ("stock", "literal", "widened", "atomic")       # in the order of drop_mode
-DELAY = 200                 # us, between the load and the store if widened
+DELAY = 200                 # us, between the load and the store unless literal
+INJECTED = {"drop_folio", "drop_delayed"}       # functions of LINES_DIFF
 IMAGE_SIZE, BLOCK = 512 << 20, 4096
 MACHINE = ["-m", "2G"]
-MORE_TIME = 180             # seconds, to boot and to fill the file system
+MORE_TIME = 300             # seconds, to boot and to fill the file system
 NOTHING = "nothing"
+RACE = r"=+\n.*BUG: KCSAN: data-race in .*\bdrop_folio\b"
 # {what a kernel says: (in its first complaint, and in the calls that led there)}
 PATTERNS = {
     # PG_lru is lost.  A neighbour is freed: the splat of the phones.
@@ -38,6 +65,12 @@ PATTERNS = {
     # The lab's report, at the scene
     "in use": (r"page dumped because: released while in use",
                r"__folio_put.*move_data_block"),
+    # What guard.diff says of the set of the flag
+    "seen": (r"page dumped because: others see it, its flags are written non-atomically",
+             r"drop_folio.*move_data_block"),
+    # KCSAN's, of the set of the flag and of PG_lru
+    "race with drain": (RACE, r"lru_add_drain"),
+    "race with putback": (RACE, r"putback_movable_pages|folio_putback_lru"),
 }
 COUNT = re.compile(r"^# (\w+): (\d+)$", re.M)
 SECONDS = re.compile(r"^\[ *(\d+)\.\d+\]", re.M)
@@ -55,11 +88,21 @@ def runs():
     return found["runs"]
 
 
-def run_name(text):
-    """A run, as an argument of ./run f2fs."""
-    if text not in runs():
-        raise Fail(f"there is no run '{text}', there are: {', '.join(runs())}")
-    return text
+def named(text):
+    """The runs that an argument of ./run f2fs names: one, or a group."""
+    known = runs()
+    if text in known:
+        return [text]
+    found = [name for name, one in known.items() if one.get("group") == text]
+    if not found:
+        groups = {one["group"]: None for one in known.values() if "group" in one}
+        raise Fail(f"there is no run '{text}', there are: {', '.join([*groups, *known])}")
+    return found
+
+
+def usual():
+    """Those that are run where none is named: what the others take is minutes more to build."""
+    return [name for name, one in runs().items() if "group" not in one]
 
 
 def blocks(path):
@@ -71,13 +114,13 @@ def blocks(path):
                 yield offset.to_bytes(8, "little") + block
 
 
-def guest_files(base):
+def guest_files(base, arch):
     """The program, its script and an empty f2fs; return their folder."""
-    folder = os.path.join(base.dir, "f2fs")
+    folder = os.path.join(base.dir, "f2fs" + f"-{arch}" * (arch != build.X86_64))
     made = os.path.join(folder, "f2fs.blocks.gz")
     os.makedirs(folder, exist_ok=True)
     shutil.copy(os.path.join(FOLDER, SCRIPT), folder)
-    run(["gcc", "-O2", "-Wall", "-Werror", "-static", "-pthread", "-o",
+    run([build.CROSS.get(arch, "") + "gcc", "-O2", "-Wall", "-Werror", "-static", "-pthread", "-o",
          os.path.join(folder, PROGRAM), os.path.join(FOLDER, PROGRAM + ".c")], "f2fs-program.log")
     if not os.path.exists(made):
         image = os.path.join(base.dir, "f2fs.img")
@@ -91,33 +134,51 @@ def guest_files(base):
     return folder
 
 
-def image_of(context, kernel):
-    onto = context.commit[KERNELS[kernel]]
-    diff = os.path.join(FOLDER, DIFF)
-    commit = compose.altered(context.base, onto, read(diff), shown(diff))
-    # Two configurations that differ in one option: most objects are those of both
-    more = [build.fragment(name) for name in ["f2fs"] + ["f2fs-lab"] * (kernel == "lab")]
-    return build.kernel(context.base, commit, f"{kernel} with f2fs", build.X86_64, more,
-                        "x86_64-f2fs", kunitconfigs=())
+def initramfs(base, arch):
+    return qemu.initramfs(base, guest_files(base, arch), name="initramfs-f2fs", arch=arch)
+
+
+def image_of(context, name):
+    kernel = KERNELS[name]
+    commit = context.commit[kernel.onto]
+    for each in kernel.diffs:
+        diff = os.path.join(FOLDER, each)
+        commit = compose.altered(context.base, commit, read(diff), shown(diff))
+    more = [build.fragment(each) for each in ("f2fs", *kernel.more)]
+    return build.kernel(context.base, commit, f"{name} with f2fs", kernel.arch, more,
+                        kernel.folder, kunitconfigs=())
 
 
 def said(base, text):
-    """What the kernel said first, of PATTERNS, or its own words; NOTHING if nothing."""
+    """What the kernel said first, of PATTERNS, or its own words, NOTHING if nothing; and when.
+
+    KCSAN's reports of other races are left out.
+    """
+    text, _ = data_races(text, INJECTED)
     found = console.badness(base, text)
     if not found:
-        return NOTHING
+        return NOTHING, 0
     for name, (complaint, calls) in PATTERNS.items():
         first = re.search(complaint, text)
         if first and re.search(calls, text[first.start():], re.S) and \
                 not console.badness(base, text[:first.start()].rpartition("\n")[0]):
-            return name
-    return found[0]
+            return name, when(text[:first.end()])
+    return found[0], when(text[:text.find(found[0]) + len(found[0])])
 
 
 def when(text):
     """The second of the boot in which the last line of a console was printed."""
     seconds = SECONDS.findall(text)
     return int(seconds[-1]) if seconds else 0
+
+
+def say_races(text):
+    """What KCSAN reported in all, if it did."""
+    whole, others = data_races(text, INJECTED)
+    for titles in ([match[1] for match in DATA_RACE.finditer(whole)], others):
+        for title in sorted(set(titles)):
+            say(f"  a data race{' of others' * (titles is others)}: {title} "
+                f"({titles.count(title)} times)")
 
 
 def judge(tally, name, one, got, counts, paths):
@@ -135,23 +196,35 @@ def judge(tally, name, one, got, counts, paths):
                 rerun)
 
 
+def single_step():
+    """Arguments for QEMU, to take an interrupt after each instruction, as hardware does."""
+    version = re.search(r"version (\d+)", output([qemu.QEMU_ARM64[0], "--version"]))
+    return ["-singlestep"] if int(version[1]) < 9 else ["-accel", "tcg,one-insn-per-tb=on"]
+
+
 def one_run(context, name, one, image, initrd):
     """Boot, collect garbage, and judge; return a row of the table."""
-    log = f"f2fs-{name}"
-    args = [LINES.index(one["lines"]), DELAY, 1, one["seconds"], *one["beside"]]
-    append = (f"kunit.enable=0 panic_on_warn=1 guest.test={SCRIPT} "
+    log, kcsan = f"f2fs-{name}", one["kernel"].startswith("kcsan")
+    args = [LINES.index(one["lines"]), one.get("delay", DELAY), 1, int(one.get("bias", False)),
+            one["seconds"], *one["beside"]]
+    # KCSAN has something to say of others, too
+    append = (f"kunit.enable=0 panic_on_warn={int(not kcsan)} guest.test={SCRIPT} "
               "guest.args=" + ",".join(map(str, args)))
-    died = None
+    died, machine = None, MACHINE + (single_step() if one.get("single_step") else [])
     with stage(f"f2fs, {name}") as this:
         try:
-            qemu.boot(image, initrd, log, append, one["seconds"] + MORE_TIME, MACHINE)
+            qemu.boot(image, initrd, log, append, one["seconds"] + MORE_TIME, machine,
+                      arch=KERNELS[one["kernel"]].arch)
         except Fail as failure:
             died = failure
         text, tests = read(logfile(f"{log}.console")), read(logfile(f"{log}.tap"))
-        got, counts = said(context.base, text), {key: int(n) for key, n in COUNT.findall(tests)}
-        this.note = f"{got}, {when(text)} s after the boot" if got != NOTHING else NOTHING
+        (got, at), counts = said(context.base, text), {key: int(n) for key, n
+                                                       in COUNT.findall(tests)}
+        this.note = f"{got}, {at} s after the boot" if got != NOTHING else NOTHING
+    say_races(text)
     paths = f"{shown(logfile(f'{log}.console'))}, {shown(logfile(f'{log}.tap'))}"
-    if got == NOTHING and (died or "ok 1 collected" not in tests.splitlines()):
+    ended = not died and "ok 1 collected" in tests.splitlines()
+    if not ended and (got == NOTHING or kcsan):
         context.tally.fail(f"f2fs, {name}: it did not get through ({paths})"
                            + (f": {died}" if died else ""), f"./run f2fs {name}")
     else:
@@ -164,9 +237,20 @@ def f2fs(context, names=()):
     if not context.base.newest:
         raise Fail(f"the lines are put into the f2fs of Linux 7.3, this is {context.base.version}")
     known = runs()
-    initrd = qemu.initramfs(context.base, guest_files(context.base), name="initramfs-f2fs")
     rows = [["run", "kernel", "lines", "beside", "the kernel says", "moved", "PG_lru clear"]]
-    for name in names or known:
-        rows.append(one_run(context, name, known[name], image_of(context, known[name]["kernel"]),
-                            initrd))
+    for name in names or usual():
+        kernel = known[name]["kernel"]
+        rows.append(one_run(context, name, known[name], image_of(context, kernel),
+                            initramfs(context.base, KERNELS[kernel].arch)))
     say(f"\n{grid(rows, right=(5, 6))}")
+    if "guard-literal" in names:
+        with_guard(context)
+
+
+def with_guard(context):
+    """The selftests on stock, where the guard has nothing to say."""
+    results, reasons = selftests.boot(context, image_of(context, "guard"),
+                                      selftests.initramfs(context), "f2fs-guard-selftests",
+                                      rerun="./run f2fs guard", what="selftests with the guard")
+    context.tally.add("selftests with the guard", results, selftests.wanted("stock"),
+                      "./run f2fs guard", reasons)

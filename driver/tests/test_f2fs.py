@@ -4,8 +4,10 @@
 import os
 import re
 
+from driver.kernel import build
 from driver.suites import f2fs
 from driver.tests.helpers import Case, failures_of
+from driver.tests.test_guests import race
 
 BOOT = "[    1.2] Run /init as init process\n"
 TRACE = "".join(f"[    7.6]  {call}\n" for call in (
@@ -19,6 +21,7 @@ TWICE = ("[    7.6] page dumped because: VM_BUG_ON_FOLIO(folio_test_lru(folio))\
          "[    7.6] kernel BUG at mm/folio.c:123!\n"
          "[    7.6]  folio_batch_move_lru+0x1fe/0x240\n")
 OTHER = "[    5.0] BUG: KASAN: use-after-free in f2fs_gc\n"
+RACE = race("lru_add", "drop_folio").replace("Reported by", " lru_add_drain_cpu+0x1\nReported by")
 COUNTS = {"moved": 900, "open": 12, "lost": 0}
 
 
@@ -33,13 +36,18 @@ class F2fs(Case):
     def test_said(self):
         for text, want in ((BOOT, "nothing"), (BOOT + SPLAT, "list_del"),
                            (BOOT + REPORT, "in use"), (BOOT + TWICE, "PG_lru twice"),
+                           (BOOT + race("tick", "tock"), "nothing"),
+                           (BOOT + race("tick", "tock") + RACE, "race with drain"),
+                           (BOOT + RACE.replace("_drain", "").replace(
+                               "lru_add_cpu", "folio_putback_lru"), "race with putback"),
                            (BOOT + OTHER + SPLAT, OTHER.strip()),       # it was not the first
                            (BOOT + SPLAT.replace("move_data_block", "evict"),
                             SPLAT.splitlines()[0]),                     # without a trace
                            (BOOT + SPLAT.replace("[    7.6]  __page", "Call Trace:\n __page")
                             .replace("move_data_block", "evict"), "list_del elsewhere")):
-            self.assertEqual(f2fs.said(None, text), want)
-        self.assertEqual(f2fs.when(BOOT + SPLAT), 7)
+            self.assertEqual(f2fs.said(None, text)[0], want)
+        self.assertEqual([f2fs.said(None, text)[1] for text in (BOOT, BOOT + SPLAT, BOOT + OTHER)],
+                         [0, 7, 5])
 
     def judged(self, says, got, counts, **one):
         return failures_of(f2fs.judge, "run", {"says": says, **one}, got, counts, "log")
@@ -60,6 +68,15 @@ class F2fs(Case):
         runs = f2fs.runs().values()
         self.assertEqual({one["lines"] for one in runs}, set(f2fs.LINES))
         self.assertEqual({one["kernel"] for one in runs}, set(f2fs.KERNELS))
+        for one in f2fs.KERNELS.values():
+            for name in one.diffs:
+                self.assertTrue(os.path.exists(os.path.join(f2fs.FOLDER, name)), name)
+            for name in one.more:
+                self.assertTrue(os.path.exists(build.fragment(name)), name)
+        self.assertEqual(f2fs.named("widened"), ["widened"])
+        self.assertIn("kcsan-drain", f2fs.named("kcsan"))
+        self.assertNotIn("kcsan-drain", f2fs.usual())
+        self.assertFail("there is no run 'x', there are: kcsan,.* stock", f2fs.named, "x")
         self.assertEqual({word for one in runs for word in one["says"]},
                          {f2fs.NOTHING, *f2fs.PATTERNS})
         self.patch(f2fs.expected, load_file=lambda name: ("f2fs.toml", {"runs": {"x": {

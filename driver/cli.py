@@ -15,7 +15,7 @@ from driver.core.process import JOBS, kill_all
 from driver.core.stage import Fail, say
 from driver.kernel.context import open_context
 
-COMMANDS = ("test", "kunit", "selftest", "replay", "claims", "explore", "mutants", "stress",
+COMMANDS = ("test", "kunit", "selftest", "replay", "claims", "explore", "hunt", "mutants", "stress",
             "debugged", "own", "f2fs", "bench", "matrix", "litmus", "docs", "results", "shell",
             "tree", "series")
 LOCK = os.path.join(OUT, ".lock")

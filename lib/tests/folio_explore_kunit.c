@@ -517,16 +517,18 @@ static void repair(struct model *m)
 static const struct actor actors[] = {
 	ACTOR_FILEMAP, ACTOR_TRUNCATE, ACTOR_MADVISE,
 	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass,
-	  MAY_REMOVE | USES_FILE },
+	  MAY_REMOVE | USES_FILE | WAITS_FOR_IT },
 	{ 'S', "split", "splits the folio, of which it has a reference", race_split, NEEDS_LARGE },
 	{ 'L', "lookup", "looks the folio's last page up", look_up_page,
 	  MAY_LOOK | USES_FILE },
-	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop, MAY_REMOVE },
-	{ 'G', "again", "writes the folio back", write_again },
+	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop,
+	  MAY_REMOVE | WRITES_BACK },
+	{ 'G', "again", "writes the folio back", write_again, WRITES_BACK },
 	ACTOR_RECLAIM,
 	{ 'C', "compact", "migrates the folio", race_migrate, MAY_MOVE | MAY_TAKE_ANY },
 	{ 'A', "add", "reads the page again", insert, MAY_MOVE | MAY_INSERT | USES_FILE },
-	{ 'E', "evict", "evicts the file, which nobody uses", evict, MAY_EVICT },
+	{ 'E', "evict", "evicts the file, which nobody uses", evict,
+	  MAY_EVICT | WAITS_FOR_IT },
 	{ 'U', "lock", "has the folio locked for a moment", lock_for_a_moment },
 	{ 'Y', "killable", "locks the folio, and may be killed while it waits", lock_killable,
 	  MAY_BE_KILLED },
@@ -608,6 +610,10 @@ static const char *parse_spec(struct spec *spec, const char *text)
 		return "E evicts a file that nobody uses";
 	if (spec->may & MAY_INSERT && (spec->shmem || spec->order))
 		return "A adds no page of shmem, and no large folio";
+	if (spec->may & WRITES_BACK && spec->shmem)
+		return "shmem writes back in the swap cache only";
+	if (spec->may & WRITES_BACK && spec->may & WAITS_FOR_IT)
+		return "who waits for writeback sleeps where a run does not see it";
 	/* The neighbour is a page of the folio */
 	spec->before |= spec->large;
 	return NULL;

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Explore all pairs and triples of actors in all layouts, with more preemptions while time is left.
+
+What was explored is kept in out/hunt/, for each kernel: the same command goes on from there.  A
+violation is no failure here: each is printed once, with the line that replays it, to be judged.
+"""
+
+from driver.core.stage import Fail
+from driver.suites import explorer, hunt
+
+HELP = "all pairs and triples of actors, as far as time goes"
+
+
+def number(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise Fail(f"--minutes {text}: a number is wanted, from 1 on")
+    return int(text)
+
+
+def arguments(parser):
+    parser.add_argument("--minutes", type=number, default=10, metavar="N", help="(default: 10)")
+    parser.add_argument("--on", type=explorer.kernel, default="stock", metavar="KERNEL",
+                        help="stock (default) or patched")
+
+
+def run(context, args):
+    hunt.hunt(context, args.on, args.minutes)

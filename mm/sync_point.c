@@ -679,10 +679,7 @@ static bool is_forgotten(void)
 	return me && !me->done && is_queued(sync.run, me);
 }
 
-/*
- * In the queue for a folio lock, and about to sleep.  Return: look again, rather
- * than sleep.
- */
+/* See mm_sync_queued(). */
 bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
 {
 	struct folio *folio = container_of(entry, struct wait_page_queue, wait)->folio;
@@ -695,7 +692,7 @@ bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
 	if (!in_task())
 		return false;
 	if (is_forgotten()) {
-		/* Whoever was to wake it up: it has to come back to its test */
+		/* Nobody may wake it up any more, but its test waits for it */
 		__set_current_state(TASK_RUNNING);
 		if (folio_trylock(folio))
 			folio_unlock(folio);

@@ -5,20 +5,14 @@ What was explored is kept in out/hunt/, for each kernel: the same command goes o
 violation is no failure here: each is printed once, with the line that replays it, to be judged.
 """
 
-from driver.core.stage import Fail
-from driver.suites import explorer, hunt
+from driver.suites import explorer, hunt, stress
 
 HELP = "all pairs and triples of actors, as far as time goes"
 
 
-def number(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise Fail(f"--minutes {text}: a number is wanted, from 1 on")
-    return int(text)
-
-
 def arguments(parser):
-    parser.add_argument("--minutes", type=number, default=10, metavar="N", help="(default: 10)")
+    parser.add_argument("--minutes", type=stress.minutes, default=10, metavar="N",
+                        help="(default: 10)")
     parser.add_argument("--on", type=explorer.kernel, default="stock", metavar="KERNEL",
                         help="stock (default) or patched")
 

@@ -49,8 +49,8 @@ def kind(result):
         return "not yet"
     if result["check"] or result["died"]:
         return "violated"
-    if result["error"]:
-        return "refused"
+    if result["error"]:         # after a refusal nothing is explored
+        return "error" if result["done"] else "refused"
     return "complete" if result["done"] else "too long"
 
 
@@ -103,6 +103,12 @@ def told(results):
     return text
 
 
+def errors(results):
+    """What the explorer itself could not do, which is no result of a set."""
+    return [f"hunt: {name}: {result['error']}" for name, result in results.items()
+            if kind(result) == "error"]
+
+
 def hunt(context, column, minutes):
     """Explore what has not been explored of this kernel yet, for so long."""
     image = explorer.image_of(context, column)
@@ -122,8 +128,10 @@ def hunt(context, column, minutes):
         write(path, json.dumps(dict(results), indent=1))
 
     jobs = [job for job in plan() if key(*job[1:]) not in results]
-    with stage(f"hunt on {column}, {minutes} minutes") as this:
+    with stage(f"hunt on {column}, {minutes:g} minutes") as this:
         in_parallel(one, jobs)
         this.note = f"{len(results)} sets"
     say(f"\n{told(results)}\nresults: {shown(path)}; the same command goes on from there".rstrip())
     context.tally.check(results, f"hunt on {column}: no set was explored", "./run hunt")
+    for what in errors(results):
+        context.tally.fail(what, "./run hunt")

@@ -47,3 +47,15 @@ class Hunt(Case):
         hunt.hunt(context, "stock", 1)
         self.assertEqual(len(ran), 6)
         self.assertEqual(context.tally.failed, [])
+
+    def test_error(self):
+        """An error of the explorer is neither a refusal nor complete: it fails the hunt."""
+        self.patch(hunt, OUT=self.folder({}), plan=lambda: [(2, explorer.NO_BOUND, "FT")],
+                   in_parallel=lambda function, items: [function(item) for item in items])
+        self.patch(hunt.explorer, image_of=lambda *words: "/images/um-1/linux",
+                   explored=lambda *words, **named: Found("FT", done=True, error="too many states"))
+        context = counted()
+        hunt.hunt(context, "stock", 1)
+        [failed] = context.tally.failed
+        self.assertIn("FT -1: too many states", failed)
+        self.printed()

@@ -104,15 +104,15 @@ bool __mm_sync_keep(struct page *page, unsigned int order);
 } while (0)
 
 /*
- * The same of one that is in the queue for a folio lock: it has to wait until it
- * is woken up.  Return: whether to look again, rather than sleep.
+ * An actor is in the queue for a folio lock, and about to sleep: it waits until it
+ * is woken up.  Return: true if it is to look again, false if it is to sleep.
  */
 static inline bool mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
 {
 	return static_branch_unlikely(&mm_sync_key) && __mm_sync_queued(entry, task_state);
 }
 
-/* A point of one that is about to leave a queue: it does not sleep any more */
+/* A point of an actor that leaves a queue: it has not slept, and runs now */
 #define mm_sync_point_woken(name, folio) do {				\
 	if (static_branch_unlikely(&mm_sync_key)) {			\
 		__set_current_state(TASK_RUNNING);			\

@@ -15,6 +15,7 @@ from driver.core import expected
 from driver.core.paths import DRIVER, ROOT, logfile, read, shown, write
 from driver.core.stage import Fail
 from driver.core.tables import markdown
+from driver.kernel import mutant
 from driver.kernel.source import RELEASES
 from driver.story import model, svg
 from driver.suites import guards, picture, record, scenarios, selftests
@@ -127,6 +128,27 @@ def claims():
     return markdown([["claim", "source", *scenarios.KERNELS], *rows])
 
 
+def real_fixes():
+    """The fixes of others that were taken out, or put in: what sees that, and what it took them."""
+    rows = [["claim", "fix", "seen here by", "what it took others"]]
+    for name, claim in record.load().items():
+        if claim.scenario:
+            continue
+        took = claim.effort or "not said"
+        for each in claim.named("mutant"):
+            guard = mutant.Mutant(each)
+            found = load(RELEASES[0]).get("guards", {}).get("columns", {}).get("", {}).get(each)
+            dies = f"`{guard.dies}` (dies)" if guard.dies else ""
+            runs = [f"`{check}`" for check in guard.fails if check != guard.dies]
+            rows.append([f"`{name}`", f"out: {guard.removes}",
+                         ", ".join(filter(None, [found, *runs, dies])), took])
+        for each in claim.named("fix"):
+            fix = mutant.Fix(each)
+            rows.append([f"`{name}`", f"in: {fix.adds}",
+                         "not seen any more by " + ", ".join(f"`{run}`" for run in fix.passes), took])
+    return markdown(rows)
+
+
 def sets():
     """All interleavings of each set of actors; those that come to the same in one line."""
     _, found = expected.load_file("sets")
@@ -176,7 +198,7 @@ def short():
 
 def tables():
     kept = [load(release) for release in RELEASES]
-    return "\n".join([claims(), sets(), *filter(None, (table(which, kept) for which in HEADS))])
+    return "\n".join([claims(), real_fixes(), sets(), *filter(None, (table(which, kept) for which in HEADS))])
 
 
 def matrix():

@@ -177,6 +177,8 @@ class Shown(Case):
             self.assertTrue(f"{results.BEGIN}\n{text}\n{results.END}" in read(path),
                             f"{path}: write it with python3 -m driver.suites.results")
         self.assertEqual(len(results.SHORT), 10)
+        for row in results.real_fixes().splitlines()[2:]:
+            self.assertNotIn("|  |", row)
         self.assertTrue(read(results.MATRIX) == results.matrix(), results.MATRIX)
         self.assertIn(f"]({os.path.basename(results.MATRIX)})", read(results.RESULTS))
 

@@ -18,9 +18,8 @@ APPEND = "tsc=reliable rcupdate.rcu_cpu_stall_timeout=300"
 # All interleavings would take hours, and with KCSAN in vain: one actor runs at a time.
 # ./run test explores under UML with the other two.
 EXPLORER = "folio_explore"
-STRESS = 60                 # seconds
-# Two CPUs at the same folio all the time: what a checker must not miss, it sees there.
-CONTENDED = "folio_isolate_lru.isolate_contended"
+# A minute
+STRESSED = f"kunit.enable=0 guest.test={stress.TEST} guest.args=-t,60,-s,1"
 # One of KCSAN's reports, and the functions that it is about.
 DATA_RACE = re.compile(r"^.*={60,}\n.*BUG: KCSAN: (?:data-race|assert: race) in (.*)\n"
                        r"(?:(?!.*={60,}).*\n)*.*={60,}\n", re.M)
@@ -101,8 +100,7 @@ def debugged(context, which):
     console_is_clean(context, path, which, rerun)
 
     # More of it, with all that it takes, is ./run stress --debug
-    _, path, text, _ = boot(image, initrd, which, "stress", "kunit.enable=0 "
-                            f"guest.test={stress.TEST} guest.args=-t,{STRESS},-s,1")
+    _, path, text, _ = boot(image, initrd, which, "stress", STRESSED)
     stress.judge(context.tally, "mm", text, rerun, whole=False)
     console_is_clean(context, path, which, rerun)
 
@@ -117,8 +115,8 @@ def control(context, initrd, guard, rerun):
     commit = mutant.mutate(context.base, context.commit["mm+lab"], guard)
     image = kernel(context, which, commit, log)
     with stage(f"boot {log}"):
-        path, _ = qemu.boot(image, initrd, log, f"{APPEND} guest.kunit "
-                            f"kunit.filter_glob={CONTENDED}", TIME_LIMIT, MACHINE.get(which, ()))
+        path, _ = qemu.boot(image, initrd, log, f"{APPEND} {STRESSED}", TIME_LIMIT,
+                            MACHINE.get(which, ()))
     found, _ = data_races(read(path), our_functions(context))
     context.tally.check(DATA_RACE.search(found), f"{which} has nothing to say ({shown(path)}) with "
                         f"this removed: {guard.removes}", rerun)

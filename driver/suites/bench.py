@@ -160,7 +160,7 @@ def count(tally, images, initrd, kernel, name):
     log = f"bench-qemu-{name}"
     with stage(f"count instructions, {name}") as this:
         _, tests = qemu.boot(images[kernel]["image"], initrd, log,
-                             f"guest.test={TEST} guest.args=-r,9,-m,20", QEMU_LIMIT, COUNTING,
+                             f"guest.test={TEST} guest.args=-r,33,-m,20", QEMU_LIMIT, COUNTING,
                              accel=["-accel", "tcg"])
         text = read(tests)
         found = {key: min(figures) for key, figures in samples(text, 1).items()}

@@ -57,6 +57,8 @@ RACE = r"=+\n.*BUG: KCSAN: data-race in .*\bdrop_folio\b"
 PATTERNS = {
     # PG_lru is lost.  A neighbour is freed: the splat of the phones.
     "list_del": (r"list_del corruption", r"__page_cache_release.*__folio_put.*move_data_block"),
+    # The same damage, found by who drains: the folio is the list's first
+    "list_add": (r"list_add corruption", r"\blru_add\b.*folio_batch_move_lru"),
     # The same, or the next finding, by somebody else
     "list_del elsewhere": (r"list_del corruption", r"Call Trace"),
     # Compaction has cleared PG_lru, and the store sets it again.  The folio is put back.

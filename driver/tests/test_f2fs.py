@@ -15,6 +15,10 @@ TRACE = "".join(f"[    7.6]  {call}\n" for call in (
     "__folio_put+0x8e/0xb0", "drop_folio+0x72/0x130", "move_data_block+0x216/0xbf0"))
 SPLAT = ("[    7.6] list_del corruption. next->prev should be a, but was b\n"
          "[    7.6] WARNING: lib/list_debug.c:65 at __list_del_entry_valid_or_report\n" + TRACE)
+ADD = ("[    2.5] list_add corruption. next->prev should be prev (a), but was b. (next=c).\n"
+       "[    2.5] WARNING: lib/list_debug.c:29 at __list_add_valid_or_report+0x6e/0xd0\n"
+       "[    2.5]  lru_add+0x1b7/0x2d0\n[    2.5]  ? lru_gen_del_folio+0x280/0x280\n"
+       "[    2.5]  folio_batch_move_lru+0xa2/0x240\n[    2.5]  move_data_block+0x558/0xbf0\n")
 REPORT = ("[    7.6] page dumped because: released while in use\n"
           "[    7.6] WARNING: mm/folio.c:195 at __folio_put+0xcd/0xf0\n" + TRACE)
 TWICE = ("[    7.6] page dumped because: VM_BUG_ON_FOLIO(folio_test_lru(folio))\n"
@@ -35,6 +39,8 @@ class F2fs(Case):
 
     def test_said(self):
         for text, want in ((BOOT, "nothing"), (BOOT + SPLAT, "list_del"),
+                           (BOOT + ADD, "list_add"), (BOOT + ADD + SPLAT, "list_add"),
+                           (BOOT + ADD.replace("lru_add", "lru_del"), ADD.splitlines()[0]),
                            (BOOT + REPORT, "in use"), (BOOT + TWICE, "PG_lru twice"),
                            (BOOT + race("tick", "tock"), "nothing"),
                            (BOOT + race("tick", "tock") + RACE, "race with drain"),

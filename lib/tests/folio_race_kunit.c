@@ -227,6 +227,12 @@ static void set_flag_nonatomic(struct race *race)
 	race->after = race->run->folio->lru.next;
 }
 
+static void set_flag_atomic(struct race *race)
+{
+	mm_sync_point(TEST_1, race->run->folio);
+	folio_set_dropbehind(race->run->folio);
+}
+
 /* As compaction does with the folios of a range, if it can't migrate them */
 static void isolate_putback(struct race *race)
 {
@@ -250,10 +256,11 @@ static void delete_neighbour(struct race *race)
 {
 	struct lruvec *lruvec;
 
-	KUNIT_EXPECT_PTR_EQ(race->test, race->neighbour->lru.next, &race->run->folio->lru);
+	if (race->before)
+		KUNIT_EXPECT_PTR_EQ(race->test, race->neighbour->lru.next, &race->run->folio->lru);
 	if (!folio_isolate_lru(race->neighbour))
 		return;
-	if (race_went_by(race, MM_SYNC_FOLIOS_PUT_FREE)) {
+	if (race->before && race_went_by(race, MM_SYNC_FOLIOS_PUT_FREE)) {
 		lruvec = folio_lruvec_lock_irq(race->neighbour);
 		race->before->next = race->after;
 		race->after->prev = race->before;
@@ -274,6 +281,8 @@ static void delete_neighbour(struct race *race)
 
 #define ACTOR_FLAGS	{ 'W', "flags", "__folio_set_dropbehind(), folio alive", \
 			  set_flag_nonatomic }
+#define ACTOR_ATOMIC	{ 'W', "flags", "folio_set_dropbehind(), folio alive", set_flag_atomic }
+#define ACTOR_COMPACT	{ 'C', "compact", "isolates the folio, and puts it back", isolate_putback }
 #define ACTOR_VICTIM	{ 'V', "victim", "deletes the neighbour from the list", delete_neighbour, \
 			  .loud = true }
 
@@ -866,9 +875,7 @@ static const struct scenario scenarios[] = {
 	.title = "the same, compaction having the folio isolated, and putting it back",
 	.pages = NEIGHBOUR_AFTER, .warnings = 1,
 	.injected = PLAIN_WRITE,
-	.actors = { ACTOR_FLAGS,
-		    { 'C', "compact", "isolates the folio, and puts it back", isolate_putback },
-		    ACTOR_TRUNCATE, ACTOR_VICTIM },
+	.actors = { ACTOR_FLAGS, ACTOR_COMPACT, ACTOR_TRUNCATE, ACTOR_VICTIM },
 	.steps = {
 		{ "0", 'C', UNTIL(TEST_2),
 		  CLAIM(2, 0, 0), STATE(2, 0, 0, 0, 1),
@@ -895,6 +902,65 @@ static const struct scenario scenarios[] = {
 	.bad = { { 'T', MM_SYNC_FOLIOS_PUT_FREE } },
 	.guard = GUARD('T', RELEASE_BEFORE_LRU, RELEASE_KEPT,
 		       "the look at the links in __page_cache_release()"),
+},
+{
+	.id = "L.atomic",
+	.title = "a drain as in L, and the flag is set atomically",
+	.pages = NEIGHBOUR_AFTER, .undrained = true,
+	.actors = { ACTOR_ATOMIC, ACTOR_DRAIN, ACTOR_TRUNCATE, ACTOR_VICTIM },
+	.steps = {
+		{ "0", 'W', UNTIL(TEST_1),
+		  UNSAID, STATE(2, 0, 0, 0, 1),
+		  "flags: about to be set" },
+		{ "1", 'D', UNTIL(END),
+		  UNSAID, STATE(1, 0, 1, 0, 1),
+		  "drain: on the LRU list, PG_lru set" },
+		{ "2", 'W', UNTIL(END),
+		  UNSAID, STATE(1, 0, 1, 0, 1),
+		  "flags: set, PG_lru as before" },
+		{ "3", 'T', UNTIL(FOLIOS_PUT_FREE),
+		  UNSAID, STATE(0, 0, 0, 0, 0),
+		  "truncate: the last put takes the folio off the LRU list" },
+		{ "4", 'T', UNTIL(END),
+		  UNSAID, UNSAID,
+		  "truncate: goes on" },
+		{ "5", 'V', UNTIL(END),
+		  UNSAID, UNSAID,
+		  "victim: the list is whole" },
+	},
+	.guard = GUARD('T', RELEASE_BEFORE_LRU, FOLIOS_PUT_FREE,
+		       "an atomic set keeps PG_lru, so the release unlinks"),
+},
+{
+	.id = "L.putback.atomic",
+	.title = "a putback as in L.putback, and the flag is set atomically",
+	.pages = NEIGHBOUR_AFTER,
+	.actors = { ACTOR_ATOMIC, ACTOR_COMPACT, ACTOR_TRUNCATE, ACTOR_VICTIM },
+	.steps = {
+		{ "0", 'C', UNTIL(TEST_2),
+		  UNSAID, STATE(2, 0, 0, 0, 1),
+		  "compact: isolated, PG_lru cleared" },
+		{ "1", 'W', UNTIL(TEST_1),
+		  UNSAID, STATE(2, 0, 0, 0, 1),
+		  "flags: about to be set" },
+		{ "2", 'C', UNTIL(END),
+		  UNSAID, STATE(1, 0, 1, 0, 1),
+		  "compact: back on the LRU list, PG_lru set" },
+		{ "3", 'W', UNTIL(END),
+		  UNSAID, STATE(1, 0, 1, 0, 1),
+		  "flags: set, PG_lru as before" },
+		{ "4", 'T', UNTIL(FOLIOS_PUT_FREE),
+		  UNSAID, STATE(0, 0, 0, 0, 0),
+		  "truncate: the last put takes the folio off the LRU list" },
+		{ "5", 'T', UNTIL(END),
+		  UNSAID, UNSAID,
+		  "truncate: goes on" },
+		{ "6", 'V', UNTIL(END),
+		  UNSAID, UNSAID,
+		  "victim: the list is whole" },
+	},
+	.guard = GUARD('T', RELEASE_BEFORE_LRU, FOLIOS_PUT_FREE,
+		       "an atomic set keeps PG_lru, so the release unlinks"),
 },
 };
 

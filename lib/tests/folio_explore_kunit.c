@@ -597,9 +597,7 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	spec->order = spec->large ? LARGE_ORDER : spec->pair ? PAIR_ORDER : 0;
 	spec->index = spec->large ? FIRST : INDEX;
 	if (spec->may & MAY_REUSE && (spec->shmem || spec->order))
-		return "R can't reuse a page of shmem or of a large folio";
-	if (spec->may & MAY_ORPHAN && (spec->may & HOLDS_MMAP || spec->mapped))
-		return "Z takes the mmap_lock, which others are held with";
+		return "R adds the freed page to the file itself: no page of shmem, no large folio";
 	if (spec->shmem && (spec->order || spec->size))
 		return "there are no large folios of shmem here, and its size stays";
 	if (spec->may & NEEDS_LARGE && !spec->order)
@@ -607,13 +605,11 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	if (spec->may & NEEDS_KILLED && !(spec->may & MAY_BE_KILLED))
 		return "Q kills Y, which is not there";
 	if (spec->may & MAY_EVICT && (spec->may & USES_FILE || spec->mapped || spec->shmem))
-		return "E evicts a file that nobody uses";
+		return "E evicts a file of ramfs that nobody else uses or maps";
 	if (spec->may & MAY_INSERT && (spec->shmem || spec->order))
-		return "A adds no page of shmem, and no large folio";
+		return "A adds the page to the file itself: no page of shmem, no large folio";
 	if (spec->may & WRITES_BACK && spec->shmem)
-		return "shmem writes back in the swap cache only";
-	if (spec->may & WRITES_BACK && spec->may & WAITS_FOR_IT)
-		return "who waits for writeback sleeps where a run does not see it";
+		return "N and G write back in the page cache, shmem does in the swap cache only";
 	/* The neighbour is a page of the folio */
 	spec->before |= spec->large;
 	return NULL;
@@ -761,7 +757,7 @@ static u64 hash_state(struct explorer *ex, u64 hash)
 		hash = mix(hash, state_of_parts(m));
 	if (m->spec.may & MAY_MOVE)
 		hash = mix(hash, state_of_other(m));
-	if (ex->killable)
+	if (ex->run.queued)
 		hash = mix(hash, state_of_waiters(m));
 	return hash;
 }
@@ -1203,11 +1199,12 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	ex->file = race->file;
 	ex->suppress = m->spec.may & BREAKS_RULES;
 	ex->killable = m->spec.may & MAY_BE_KILLED;
-	for (int i = 0; ex->killable && i < ex->nr_actors; i++) {
-		ex->run.queued |= BIT(i);
+	/* Who waits for writeback does so in the folio's queue, as for the lock with Y */
+	if (ex->killable || (m->spec.may & WRITES_BACK && m->spec.may & WAITS_FOR_IT))
+		ex->run.queued = BIT(ex->nr_actors) - 1;
+	for (int i = 0; i < ex->nr_actors; i++)
 		if (m->spec.actors[i].may & MAY_BE_KILLED)
 			ex->run.mortal |= BIT(i);
-	}
 	ex->seed = seed;
 	race->pages = m->spec.before ? NEIGHBOUR_BEFORE : NEIGHBOUR_AFTER;
 	race->left = m->spec.size ? CUT_PAGES : 0;
@@ -1273,6 +1270,8 @@ static const struct set sets[] = {
 	{ "FTAR", 1 },
 	{ "EK", -1 },
 	{ "UYQ", -1 },
+	{ "TN", -1 },
+	{ "FTZ", -1 },
 };
 
 static void set_desc(const struct set *set, char *desc)

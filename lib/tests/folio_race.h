@@ -76,9 +76,8 @@ enum {
 	MAY_BE_KILLED	= BIT(15),	/* while it waits for the folio lock */
 	NEEDS_KILLED	= BIT(16),	/* such an actor */
 	WRITES_BACK	= BIT(17),
-	WAITS_FOR_IT	= BIT(18),	/* where no run sees it: it is not held there */
-	HOLDS_MMAP	= BIT(19),	/* it may be held with the mmap_lock, while it maps */
-	BREAKS_RULES	= BIT(20),	/* its WARNs are what there is to be seen */
+	WAITS_FOR_IT	= BIT(18),	/* in the queue of the folio */
+	BREAKS_RULES	= BIT(19),	/* its WARNs are what there is to be seen */
 };
 
 /* An actor: what a thread of a race does */
@@ -93,7 +92,7 @@ struct actor {
 
 /* Those that both scenarios and the explorer have */
 #define ACTOR_FILEMAP	{ 'F', "filemap", "faults next to the folio: fault-around", \
-			  race_fault_neighbour, HOLDS_MMAP | USES_FILE }
+			  race_fault_neighbour, USES_FILE }
 #define ACTOR_TRUNCATE	{ 'T', "truncate", "punches the page out of the file, or cuts the file", \
 			  race_truncate_page, MAY_TRUNCATE | USES_FILE | WAITS_FOR_IT }
 #define ACTOR_MADVISE	{ 'M', "madvise", "MADV_PAGEOUT or MADV_COLD of the folio's page", \

@@ -73,8 +73,13 @@ def own_sets():
     return re.findall(r'\{ "([^"]+)", -?\d+ \}', table_of("sets"))
 
 
+def meanings():
+    """{point: what its place is, and what comes next}."""
+    return dict(re.findall(r'^MM_SYNC_POINT\((\w+), "([^"]+)"', read(POINTS), re.M))
+
+
 def points():
-    return re.findall(r"^MM_SYNC_POINT\((\w+)", read(POINTS), re.M) + ["END", "WAIT"]
+    return [*meanings(), "END", "WAIT"]
 
 
 def print_actors():
@@ -171,8 +176,10 @@ class Found:
     text: str = ""
     line: str = ""          # the schedule
     error: str = ""
+    refused: bool = False   # there is no such set: error says why
     died: str = ""
     console: str = "its console"
+    passed: set = field(default_factory=set)    # (point, the next one that an actor came to)
 
     @property
     def caught(self):
@@ -189,9 +196,21 @@ def numbers(text):
     return {key: value if key.endswith("digest") else int(value) for key, value in pairs}
 
 
+def passed(text):
+    """(point, the next one) of `0:1-3,7 5:8`."""
+    names = points()
+    for point, after in (item.split(":") for item in text.split()):
+        for part in after.split(","):
+            first, _, last = part.partition("-")
+            for number in range(int(first), int(last or first) + 1):
+                yield names[int(point)], names[number]
+
+
 def take(word, rest, found):
     """Take in what one line says of a set."""
     match word:
+        case "points":
+            found.passed.update(passed(rest))
         case "progress":
             found.counts = numbers(rest)
         case "failed":
@@ -215,7 +234,8 @@ def parse(text):
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
         match = LINE.match(line)
-        if not match or match[1] not in ("progress", "failed", "schedule", "error", "done"):
+        if not match or match[1] not in ("progress", "points", "failed", "schedule", "error",
+                                             "done"):
             continue
         word, rest = match[1], match[2].strip()
         if word == "schedule":
@@ -243,6 +263,7 @@ def outcome(name, text):
         panic, refused = PANIC.search(text), REFUSED.search(text)
         found.died = panic[1].strip() if panic else ""
         if refused and not found.error:
+            found.refused = refused[1].strip().startswith(f"{name}: ")
             found.error = refused[1].strip().removeprefix(f"{name}: ")
     return found
 
@@ -456,6 +477,16 @@ def followed(name, console):
     return scenario
 
 
+def followed_on(image, column, line):
+    """A schedule, as one kernel ran it."""
+    with stage(f"schedule on {column}") as this:
+        console = boot(image, f"schedule-{column}.console", "follow_schedule",
+                       *parameters(schedule=line), limit=LIMIT)
+        scenario = followed(line.partition(":")[0], console)
+        this.note = model.words(scenario)
+    return scenario
+
+
 def follow(context, line, removes=(), verbose=False):
     """Replay a schedule on stock and patched, or with some guards removed; print what happened."""
     name, columns, names = line.partition(":")[0], {}, [one.name for one in removes]
@@ -463,11 +494,7 @@ def follow(context, line, removes=(), verbose=False):
     for column in ["+".join(names)] if removes else scenarios.KERNELS:
         image = mutated_image(context, removes, name) if removes \
             else image_of(context, column, name)
-        with stage(f"schedule on {column}") as this:
-            console = boot(image, f"schedule-{column}.console", "follow_schedule",
-                           *parameters(schedule=line), limit=LIMIT)
-            scenario = followed(name, console)
-            this.note = model.words(scenario)
+        scenario = followed_on(image, column, line)
         columns[column] = {name: scenario}
         context.tally.check(scenario.outcome == wanted, f"the schedule on {column}: "
                             f"{model.verdict(scenario)}, expected {wanted}",

@@ -74,6 +74,21 @@ class Printed(Case):
                             explorer.parse, "\n" + DONE.replace(good, bad, 1))
         self.assertFail("line 1 .* malformed", explorer.parse, "folio_explore: failed FTM|29|pte\n")
 
+    def test_points(self):
+        """Numbers of the kernel's own become names again; lines of one set add up."""
+        names = explorer.points()
+        end = len(names) - 2
+        one = found("FTM", f"folio_explore: points FTM|0:1-2,{end} \n"
+                    "folio_explore: points FTM|2:0\n" + DONE)
+        self.assertEqual(one.passed, {(names[0], names[1]), (names[0], names[2]),
+                                      (names[0], "END"), (names[2], names[0])})
+
+    def test_refusal(self):
+        """A test that fails before it explores has refused nothing."""
+        self.assertTrue(explorer.outcome("FTR/shmem", REFUSED).refused)
+        self.assertFalse(explorer.outcome("FTR/shmem", REFUSED.replace("FTR/shmem: ", "")).refused)
+        self.assertFalse(explorer.outcome("FTR/shmem", "").refused)
+
     def test_progress(self):
         self.assertEqual(explorer.progress("[  5.1] " + PROGRESS),
                          "1000 schedules at 200/s, ~2 min left, 600 states")

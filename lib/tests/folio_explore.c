@@ -52,6 +52,18 @@ bool explore_open(struct explorer *ex, unsigned int log2)
 
 /* ---- states ------------------------------------------------------------- */
 
+/* An actor has gone on from one point to another, waiting or not: so a guard came out */
+static void note_next(struct explorer *ex, const struct mm_sync_event *event)
+{
+	int *last = ex->point + event->actor;
+
+	if (event->point == MM_SYNC_WAIT)
+		return;
+	if (*last >= 0)
+		__set_bit(event->point, ex->next[*last]);
+	*last = event->point < MM_SYNC_NR_POINTS ? event->point : -1;
+}
+
 /* What an actor has seen so far: the points, and the little that it may have read there */
 static void add_history(struct explorer *ex)
 {
@@ -59,6 +71,7 @@ static void add_history(struct explorer *ex)
 		const struct mm_sync_event *event = ex->run.events + ex->seen_events;
 		u64 *history = ex->history + event->actor;
 
+		note_next(ex, event);
 		*history = mix(*history, event->point | event->lock << 16 |
 			       (u64)ex->epoch << 32 | ex->model->seen(ex, event));
 	}
@@ -267,8 +280,10 @@ static void begin_schedule(struct explorer *ex)
 	ex->seen_events = 0;
 	ex->preemptions = 0;
 	ex->not_mine = false;
-	for (int i = 0; i < ex->run.nr_actors; i++)
+	for (int i = 0; i < ex->run.nr_actors; i++) {
 		ex->history[i] = i;
+		ex->point[i] = -1;
+	}
 }
 
 /* Run one schedule, and check.  Return: whether to go on. */
@@ -463,6 +478,22 @@ static unsigned long estimate(const struct explorer *ex)
 	return done ? mul_u64_u64_div_u64(ex->schedules, one, done) : 0;
 }
 
+/* The points that were reached, by number, and which came next */
+static void print_points(const struct explorer *ex)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < MM_SYNC_NR_POINTS; i++) {
+		if (!bitmap_empty(ex->next[i], MM_SYNC_WAIT))
+			len += scnprintf(line + len, MAX_LINE - len, "%d:%*pbl ", i, MM_SYNC_WAIT,
+					 ex->next[i]);
+		if (len > MAX_LINE - 128 || (len && i == MM_SYNC_NR_POINTS - 1)) {
+			pr_info("points %s|%s\n", ex->name, line);
+			len = 0;
+		}
+	}
+}
+
 static void report_progress(struct explorer *ex)
 {
 	s64 ms = ms_since(ex->start);
@@ -473,6 +504,7 @@ static void report_progress(struct explorer *ex)
 	pr_info("progress %s|schedules=%lu rate=%llu states=%lu estimate=%lu\n", ex->name,
 		ex->schedules, div64_u64(ex->schedules * MSEC_PER_SEC, ms), ex->nr_states,
 		estimate(ex));
+	print_points(ex);
 	cond_resched();
 }
 
@@ -534,6 +566,7 @@ static void print_result(struct explorer *ex)
 		print_failed(ex, failed_check(ex)->name, failed_text(ex));
 		print_schedule(ex, false);
 	}
+	print_points(ex);
 	pr_info("done %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
 		ex->name, ex->bound, ex->prune, ex->coarse, ex->shard, ex->shards,
 		ex->nr_random, ex->schedules, ex->paths, ex->nr_states, ex->nr_outcomes,

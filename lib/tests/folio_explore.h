@@ -98,6 +98,7 @@ struct explorer {
 	unsigned int preemptions;
 	bool not_mine;			/* is another shard's */
 	u64 history[MM_SYNC_MAX_ACTORS];
+	int point[MM_SYNC_MAX_ACTORS];	/* the last that each came by, or -1 */
 	struct rnd_state rnd;
 	u8 priority[MM_SYNC_MAX_ACTORS];
 	unsigned int change[2];		/* when a random schedule changes its mind */
@@ -109,6 +110,7 @@ struct explorer {
 	u64 states_digest;		/* the same for the same states in any order */
 
 	/* What came out */
+	unsigned long next[MM_SYNC_NR_POINTS][BITS_TO_LONGS(MM_SYNC_WAIT)];	/* of each point */
 	unsigned long failed;		/* BIT(check) */
 	char wrong[96];			/* more of it, if there is more to say */
 	unsigned int nr_random;

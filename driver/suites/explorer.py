@@ -36,7 +36,7 @@ SATURATED = 2 ** 64 - 1
 LINE = re.compile(r"\s*(?:\[[^]]*\]\s*)*folio_explore: (\w+) (.*)")
 PROGRESS = re.compile(r"schedules=(\d+) rate=(\d+) states=(\d+) estimate=(\d+)\s*$")
 PANIC = re.compile(r"# Subtest: folio_explore\b.*Kernel panic - not syncing: ([^\n]*)", re.S)
-REFUSED = re.compile(r"ASSERTION FAILED at .*\n\s*(.*)")
+REFUSED = re.compile(r"ASSERTION FAILED at .*\n(?:\[[^]]*\])*\s*(.*)")
 # Of a done line: what is shown, and what is the same wherever and whenever it is explored.
 SHOWN = ["random", "schedules", "interleavings", "states", "outcomes", "ms", "rate"]
 SAME = ["schedules", "interleavings", "states", "outcomes", "states_digest", "schedules_digest"]

@@ -1,46 +1,89 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The hunt: all pairs and triples of actors, in all layouts, with more preemptions step by step."""
 
+import fnmatch
 import itertools
 import json
 import os
+import re
+import threading
 import time
 
+from driver.core import expected, process
 from driver.core.paths import OUT, read, shown, write
 from driver.core.process import in_parallel
-from driver.core.stage import say, stage
+from driver.core.stage import Fail, say, stage
 from driver.core.tables import grid
+from driver.story import text as story_text
 from driver.suites import explorer
 from driver.suites.explorer import NO_BOUND
 
-# Sabotage; those that break a rule themselves, for which there are sets; what UML has no folios for
-LEFT_OUT = set("XIWSQ")
-WITH = {"Y": "YQ"}          # one that there is for the other alone
-LAYOUTS = ("", "/before", "/mapped", "/shmem")
+FOLDER = os.path.join(OUT, "hunt")
+# Sabotage; those that break a rule themselves, for which there are sets; one that there is for Y
+LEFT_OUT = set("XIWQ")
+WITH = {"Y": "YQ"}
+# {layout: the actor that it is for, if for one alone}
+LAYOUTS = {"": "", "/before": "", "/mapped": "", "/shmem": "", "/cold/mapped": "M",
+           "/invalidate": "B", "/large": "", "/pair/size": ""}
 # How many actors, and how many preemptions at most: in this order, while there is time
-ROUNDS = ((2, NO_BOUND), (3, 0), (3, 1), (3, 2), (3, NO_BOUND))
+ROUNDS = ((1, NO_BOUND), (2, NO_BOUND), (3, 0), (3, 1), (3, 2), (3, NO_BOUND))
 LIMIT = 120                 # seconds, for a set: what takes longer is not complete
-COLUMNS = ("actors", "bound", "sets", "complete", "refused", "too long", "not yet", "schedules",
-           "states", "violated")
+MOST = 6                    # preemptions, up to which a shorter schedule is looked for
+COLUMNS = ("actors", "bound", "sets", "complete", "refused", "too long", "not yet", "violated",
+           "schedules", "interleavings", "states", "hours")
+COUNTED = ("schedules", "interleavings", "states")
+# What the meaning of a point says if a guard is next
+GUARD = re.compile(r"next: .*(\?|folio_try|xas_reload|PG_|freeze)")
+
+
+# The plan
 
 
 def sets_of(number):
     """All sets of so many actors, in all layouts."""
     letters = [WITH.get(letter, letter) for letter in explorer.actors() if letter not in LEFT_OUT]
     return ["".join(chosen) + layout for chosen in itertools.combinations(letters, number)
-            for layout in LAYOUTS]
+            for layout, actor in LAYOUTS.items() if actor in "".join(chosen)]
 
 
-def plan():
-    """[(number of actors, bound, set)], in order."""
-    return [(number, bound, name) for number, bound in ROUNDS for name in sets_of(number)]
+def plan(shard="0/1"):
+    """[(number of actors, bound, set)], in order: every N-th for one of N shards."""
+    part, parts = map(int, shard.split("/"))
+    return [(number, bound, name) for number, bound in ROUNDS
+            for name in sets_of(number)][part::parts]
 
 
-def summed_up(found):
+def key(bound, name):
+    return f"{name} {bound}"
+
+
+def fewer(name, number):
+    """The sets of so many of a set's actors."""
+    letters, slash, layout = name.partition("/")
+    units = re.findall("|".join([*WITH.values(), "."]), letters)
+    return ["".join(chosen) + slash + layout for chosen in itertools.combinations(units, number)]
+
+
+def actors_in(name):
+    return next(number for number in itertools.count(1) if fewer(name, number) == [name])
+
+
+def refusal(results, name):
+    """What was refused of a set's actors is refused with another one, too."""
+    return next((one for part in fewer(name, actors_in(name) - 1)
+                 if kind(one := results.get(key(NO_BOUND, part))) == "refused"), None)
+
+
+# The results, in out/hunt/
+
+
+def summed_up(found, seconds, limit):
     """What is kept of a set that was explored."""
+    lost = not found.done and not found.error and not found.caught and seconds < limit
     return {"verdict": explorer.verdict(found), "check": found.check, "line": found.line,
-            "done": found.done, "error": found.error, "died": found.died,
-            "schedules": found.counts.get("schedules", 0), "states": found.counts.get("states", 0)}
+            "done": found.done, "error": "it has printed no result" if lost else found.error,
+            "refused": found.refused, "died": found.died, "seconds": round(seconds, 1),
+            **{what: found.counts.get(what, 0) for what in COUNTED}}
 
 
 def kind(result):
@@ -49,89 +92,266 @@ def kind(result):
         return "not yet"
     if result["check"] or result["died"]:
         return "violated"
-    if result["error"]:         # after a refusal nothing is explored
-        return "error" if result["done"] else "refused"
+    if result["error"]:
+        return "refused" if result["refused"] else "error"
     return "complete" if result["done"] else "too long"
 
 
-def place_of(image):
-    """Where the results of a kernel are kept."""
-    return os.path.join(OUT, "hunt", os.path.basename(os.path.dirname(image)) + ".json")
-
-
 def load(path):
-    return json.loads(read(path)) if os.path.exists(path) else {}
+    try:
+        return json.loads(read(path))
+    except (OSError, ValueError) as failure:
+        raise Fail(f"{shown(path)} can't be read: {failure}") from None
 
 
-def key(bound, name):
-    return f"{name} {bound}"
+def files():
+    names = sorted(os.listdir(FOLDER)) if os.path.isdir(FOLDER) else []
+    return [os.path.join(FOLDER, name) for name in names if name.endswith(".json")]
 
 
-def table(results):
+def merged(parts):
+    """{(column, kernel): results} of what was kept, of all shards."""
+    total = {}
+    for part in parts:
+        whole = total.setdefault((part["on"], part["kernel"]), empty(part["on"], part["kernel"]))
+        for name, result in part["sets"].items():
+            if kind(whole["sets"].get(name)) in ("not yet", "too long", "error"):
+                whole["sets"][name] = result
+        whole["passed"] = {**part["passed"], **whole["passed"]}
+    return total
+
+
+def empty(column, kernel):
+    """passed: {"a point > the next one": the first set in which an actor went on so}."""
+    return {"on": column, "kernel": kernel, "sets": {}, "passed": {}}
+
+
+# What is told of them
+
+
+def table(sets):
     rows = [COLUMNS]
     for number, bound in ROUNDS:
-        these = [results.get(key(bound, name)) for name in sets_of(number)]
-        kinds = [kind(one) for one in these]
+        these = [sets.get(key(bound, name)) for name in sets_of(number)]
+        there = [one for one in these if one]
+        kinds = [kind(one).replace("error", "not yet") for one in these]
         rows.append([str(number), "none" if bound == NO_BOUND else str(bound), str(len(these)),
-                     *(str(kinds.count(what)) for what in ("complete", "refused", "too long",
-                                                           "not yet")),
-                     *(f"{sum(one[what] for one in these if one):,}" for what in ("schedules",
-                                                                                 "states")),
-                     str(kinds.count("violated"))])
-    return grid(rows, right=range(len(COLUMNS)))
+                     *(str(kinds.count(what)) for what in COLUMNS[3:8]),
+                     *(f"{sum(one[what] for one in there):,}" for what in COUNTED),
+                     f"{sum(one['seconds'] for one in there) / 7200:.1f}"])
+    return grid(rows, right=range(len(COLUMNS))) + "hours: of 2 CPUs\n"
 
 
-def violations(results):
-    """Each once, by its check and the point at which its last step but one ends: the shortest."""
+def refusals(sets):
+    """Each reason once, how often, and the first set."""
+    seen = {}
+    for name, one in sets.items():
+        if kind(one) == "refused":
+            seen.setdefault(one["error"], []).append(name.split()[0])
+    return "".join(f"refused: {len(names)} sets, {names[0]} first: {why}\n"
+                   for why, names in seen.items())
+
+
+def known_as(violation, name):
+    """What was found out about it, see driver/expected/hunt.toml."""
+    _, told = expected.load_file("hunt")
+    where = violation.replace(" after ", f" in {name.split()[0]} after ")
+    return next((about for pattern, about in told["violations"].items()
+                 if fnmatch.fnmatchcase(where, pattern)), "")
+
+
+def which(result):
+    """A violation: its check, and the last point that an actor was held at."""
+    held = re.findall(r"@(?!END|WAIT)(\w+)", result["line"])
+    return f"{result['check'] or 'dies'} after {held[-1] if held else 'nothing'}"
+
+
+def violations(sets):
+    """{which: (set, result)}, the shortest of each."""
     shortest = {}
-    for name, result in results.items():
-        if kind(result) != "violated":
-            continue
-        steps = result["line"].partition(":")[2].split(",")
-        which = (result["check"] or "dies", steps[-2].partition("@")[2] if len(steps) > 1 else "")
-        if which not in shortest or len(steps) < shortest[which][0]:
-            shortest[which] = (len(steps), name, result)
-    return {which: (name, result) for which, (_, name, result) in sorted(shortest.items())}
+    for name, result in sets.items():
+        if kind(result) == "violated":
+            steps = result["line"].count(",")
+            if steps < shortest.get(which(result), (steps + 1,))[0]:
+                shortest[which(result)] = (steps, name, result)
+    return {each: (name, result) for each, (_, name, result) in sorted(shortest.items())}
+
+
+def coverage(passed):
+    """Which points were reached, and of which guards just one outcome was seen."""
+    meanings = {name: told for name, told in explorer.meanings().items()
+                if not name.startswith("USER_")}
+    after = {}
+    for point, follower in (pair.split(">") for pair in passed):
+        after.setdefault(point, set()).add(follower)
+    missed = [name for name in meanings if name not in after]
+    guards = [name for name in after if GUARD.search(meanings[name])]
+    single = [name for name in meanings if name in guards and len(after[name]) == 1]
+    return (f"points reached: {len(meanings) - len(missed)} of {len(meanings)}; never: "
+            f"{', '.join(missed) or 'none'}\nguards of which more than one outcome was seen: "
+            f"{len(guards) - len(single)} of {len(guards)}; one alone:\n"
+            + "".join(f"    {name} ({meanings[name]}), on to {min(after[name])}\n"
+                      for name in single))
 
 
 def told(results):
-    """The table and below it each violation, with the line that replays it."""
-    text = table(results)
-    for (check, point), (name, result) in violations(results).items():
-        text += f"\n{check}, after {point or 'no other step'} ({name.split()[0]})\n"
-        text += f"    {explorer.replay_command(result['line'])}\n"
+    """The tables, and below them each violation, with the line that replays it."""
+    column, sets = results["on"], results["sets"]
+    text = f"{column}, {results['kernel']}\n{table(sets)}{refusals(sets)}"
+    text += coverage(results["passed"])
+    for each, (name, result) in violations(sets).items():
+        text += f"\n{each} ({name.split()[0]}): {known_as(each, name) or 'new'}\n"
+        text += "    " + replay(column, result.get("shortest") or result["line"]) + "\n"
     return text
 
 
-def errors(results):
-    """What the explorer itself could not do, which is no result of a set."""
-    return [f"hunt: {name}: {result['error']}" for name, result in results.items()
-            if kind(result) == "error"]
+def replay(column, line):
+    return explorer.replay_command(line, () if column in explorer.scenarios.KERNELS else [column])
 
 
-def hunt(context, column, minutes):
-    """Explore what has not been explored of this kernel yet, for so long."""
-    image = explorer.image_of(context, column)
-    path, end = place_of(image), time.monotonic() + minutes * 60
-    results = load(path)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+def compared(one, other):
+    """What is violated on one kernel, and is not or is otherwise on another."""
+    text = ""
+    for name, result in one["sets"].items():
+        there = other["sets"].get(name)
+        kinds = {kind(result), kind(there)}
+        if "violated" in kinds and not kinds & {"not yet", "refused"} and \
+                (result["check"], result["died"]) != (there["check"], there["died"]):
+            text += (f"{name.split()[0]}: {result['verdict']} on {one['on']}, {there['verdict']} "
+                     f"on {other['on']}\n")
+    return text or f"no set is violated on {one['on']} alone, or {other['on']} alone\n"
 
-    def one(job):
+
+def print_sum(paths):
+    """What is in these files, or in out/hunt/, of all shards."""
+    paths = paths or files()
+    if not paths:
+        raise Fail(f"there is no result in {shown(FOLDER)}/: ./run hunt makes some")
+    total = merged(map(load, paths))
+    for results in total.values():
+        say(told(results))
+    by_column = {column: results for (column, _), results in total.items()}
+    if {"stock", "patched"} <= by_column.keys():
+        say(compared(by_column["stock"], by_column["patched"]))
+    return 0
+
+
+# At work
+
+
+class Hunt:
+    """On one kernel, which may be the patched one without a guard."""
+
+    def __init__(self, context, column, shard="0/1", guard=None):
+        self.context, self.guard, self.images = context, guard, {}
+        self.lock = threading.Lock()
+        self.column, self.shard = guard.name if guard else column, shard
+        name = self.column + (f"-{shard.replace('/', '-of-')}" if shard != "0/1" else "")
+        self.path = os.path.join(FOLDER, f"{name}.json")
+        kernel = os.path.basename(os.path.dirname(self.image("")))
+        parts = [part for part in map(load, files())
+                 if (part["on"], part["kernel"]) == (self.column, kernel)]
+        self.results = merged(parts).get((self.column, kernel), empty(self.column, kernel))
+        self.sets = self.results["sets"]
+        # By which sets the removal of the guard is noticed
+        self.caught = [name for name, result in self.sets.items() if result.get("new")]
+
+    def image(self, name):
+        place = explorer.place(self.context.base, name)
+        if place not in self.images:
+            self.images[place] = explorer.mutated_image(self.context, [self.guard], name) \
+                if self.guard else explorer.image_of(self.context, self.column, name)
+        return self.images[place]
+
+    def keep(self, bound, name, result, passed=()):
+        with self.lock:
+            for point, after in passed:
+                self.results["passed"].setdefault(f"{point}>{after}", name)
+            self.sets[key(bound, name)] = result
+            os.makedirs(FOLDER, exist_ok=True)
+            write(self.path, json.dumps(self.results, indent=0))
+
+    def explore(self, bound, name, limit, **how):
+        """(result, points passed) of a set; none if it was not explored to its end or limit."""
+        begun = time.monotonic()
+        found = explorer.explored(self.image(name), f"hunt-{self.column}-{bound}", name, limit,
+                                  bound=bound, **how)
+        result = summed_up(found, time.monotonic() - begun, limit)
+        cut = kind(result) == "too long" and limit < LIMIT
+        return (None, ()) if cut or process.over.is_set() else (result, found.passed)
+
+    def one(self, job, end):
         _, bound, name = job
         left = end - time.monotonic()
-        if left <= 0:
+        if left <= 0 or self.caught:
             return
-        found = explorer.explored(image, f"hunt-{bound}", name, min(left, LIMIT), bound=bound)
-        if kind(summed_up(found)) == "too long" and left < LIMIT:
-            return
-        results[key(bound, name)] = summed_up(found)
-        write(path, json.dumps(dict(results), indent=1))
+        result, passed = refusal(self.sets, name), ()
+        if not result:
+            result, passed = self.explore(bound, name, min(left, LIMIT))
+        if result and self.guard and kind(result) == "violated":
+            result["new"] = self.is_new(bound, name, result)
+        if result:
+            self.keep(bound, name, result, passed)
+            self.caught += [name] * result.get("new", False)
 
-    jobs = [job for job in plan() if key(*job[1:]) not in results]
-    with stage(f"hunt on {column}, {minutes:g} minutes") as this:
-        in_parallel(one, jobs)
-        this.note = f"{len(results)} sets"
-    say(f"\n{told(results)}\nresults: {shown(path)}; the same command goes on from there".rstrip())
-    context.tally.check(results, f"hunt on {column}: no set was explored", "./run hunt")
-    for what in errors(results):
-        context.tally.fail(what, "./run hunt")
+    def is_new(self, bound, name, result):
+        """Does the kernel with the guard not have it?"""
+        there, _ = Hunt(self.context, "patched").explore(bound, name, LIMIT)
+        return kind(there) == "complete" or bool(there) and there["check"] != result["check"]
+
+    def shrink(self, name, result):
+        """The same violation with as few actors, and then as few preemptions, as will do."""
+        for number in range(1, actors_in(name) + 1):
+            for part in fewer(name, number):
+                if part != name and kind(self.sets.get(key(NO_BOUND, part))) == "complete":
+                    continue
+                for bound in range(MOST):
+                    other, _ = self.explore(bound, part, LIMIT, random=0)
+                    if kind(other) == "violated" and other["check"] == result["check"]:
+                        return other["line"]
+                    if kind(other) == "refused":
+                        break
+        return result["line"]
+
+    def shrink_all(self):
+        """Of each violation the shortest schedule, and what it does."""
+        for each, (name, result) in violations(self.sets).items():
+            name, _, bound = name.partition(" ")
+            if "shortest" not in result:
+                with stage(f"shrink {each}"):
+                    line = self.shrink(name, result)
+                self.keep(bound, name, {**result, "shortest": line})
+                scenario = explorer.followed_on(self.image(name), self.column, line)
+                say(f"\n{line}\n{story_text.step_table({self.column: scenario})}")
+
+
+def hunt(context, column, minutes, shard="0/1", guard=None):
+    """Explore what has not been explored of this kernel yet, for so long."""
+    this = Hunt(context, column, shard, guard)
+    for layout in () if guard else LAYOUTS:
+        this.image(layout)
+    jobs = [job for job in plan(shard)
+            if kind(this.sets.get(key(*job[1:]))) in ("not yet", "error")]
+    end = time.monotonic() + minutes * 60
+    with stage(f"hunt on {this.column}, {minutes:g} minutes") as now:
+        in_parallel(lambda job: this.one(job, end), jobs)
+        now.note = f"{len(this.sets)} sets"
+    this.shrink_all()
+    say(f"\n{told(this.results)}\nresults: {shown(this.path)}; the same command goes on from there")
+    judge(context.tally, this)
+
+
+def judge(tally, this):
+    """Each violation is known, and what the explorer could not do is no result of a set."""
+    tally.check(this.sets, f"hunt on {this.column}: no set was explored", "./run hunt")
+    for name, result in this.sets.items():
+        if kind(result) == "error":
+            tally.fail(f"hunt: {name}: {result['error']}", "./run hunt")
+    if this.guard:
+        tally.check(this.caught, f"hunt: no set was violated without {this.guard.removes}",
+                    f"./run hunt --mutant {this.guard.name}")
+        return
+    for each, (name, result) in violations(this.sets).items():
+        tally.check(known_as(each, name), f"hunt on {this.column}: {name}: {result['verdict']}: "
+                    "say in driver/expected/hunt.toml what it is",
+                    explorer.replay_command(result["line"]))

@@ -85,7 +85,9 @@ class Printed(Case):
 
     def test_refusal(self):
         """A test that fails before it explores has refused nothing."""
-        self.assertTrue(explorer.outcome("FTR/shmem", REFUSED).refused)
+        for text in (REFUSED, REFUSED.replace("    FTR", "[    3.380141]     FTR")):
+            one = explorer.outcome("FTR/shmem", text)
+            self.assertEqual((one.refused, one.error), (True, "R can't reuse a page of shmem"))
         self.assertFalse(explorer.outcome("FTR/shmem", REFUSED.replace("FTR/shmem: ", "")).refused)
         self.assertFalse(explorer.outcome("FTR/shmem", "").refused)
 

@@ -1,61 +1,191 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The hunt."""
 
+import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
+from driver.commands import hunt as command
+from driver.core.paths import read
 from driver.suites import explorer, hunt
-from driver.suites.explorer import Found
+from driver.suites.explorer import NO_BOUND, Found
 from driver.tests.helpers import Case, counted, parsed
 
 LINE = "TU:T@TEST_1,U@WAIT,T@END"
+GOOD = Found("", done=True, counts={"schedules": 1000, "interleavings": 7, "states": 5},
+             passed={("TEST_1", "TEST_2")})
+BAD = replace(GOOD, check="lost", text="x", line=LINE, schedule=3)
+KNOWN = {"violations": {"lost in *U* after TEST_1": "it is known"}}
 
 
-class Hunt(Case):
+class Plan(Case):
     def test_plan(self):
         """Each set that there is time for is one that the explorer can be told."""
         jobs = hunt.plan()
         self.assertEqual(len(jobs), len(set(jobs)))
-        self.assertEqual(jobs[0][:2], (2, explorer.NO_BOUND))
+        self.assertEqual(jobs[0], (1, NO_BOUND, "F"))
         for name in hunt.sets_of(2):
             self.assertEqual(explorer.spec(name), name)
         self.assertIn("TUYQ", hunt.sets_of(3))
+        self.assertEqual([name for name in hunt.sets_of(1) if "cold" in name], ["M/cold/mapped"])
         self.assertFail("--minutes 0", parsed, "hunt", "--minutes", "0")
 
-    def test_hunts(self):
-        """It goes on where it was, says what there is, and each violation once."""
-        folder = self.folder({})
-        self.patch(hunt, OUT=folder, sets_of=lambda number: {2: ["FT", "TU"]}.get(number, ["FTU"]),
-                   in_parallel=lambda function, items: [function(item) for item in items])
-        self.patch(hunt.explorer, image_of=lambda *words: "/images/um-1/linux")
-        ran, good = [], Found("", done=True, counts={"schedules": 1000, "states": 5})
-        bad = replace(good, check="lost", text="x", line=LINE)
+    def test_shards(self):
+        """They are the whole, and no two of them have a set in common."""
+        parts = [job for number in range(3) for job in hunt.plan(f"{number}/3")]
+        self.assertEqual(sorted(parts), sorted(hunt.plan()))
+        for said, *words in (("say which part", "--shard", "{}/8"), ("say I/N", "--shard", "8/8"),
+                             ("--sum", "x.json"),
+                             ("one guard", "--mutant",
+                              "lab-map-ignores-lock+lab-map-skips-locked")):
+            self.assertFail(said, lambda words=words: command.at_once(parsed("hunt", *words)))
 
-        def explored(image, log, name, limit, bound):
-            ran.append((name, bound))
-            return {"FT": good, "TU": bad}.get(name, replace(good, done=False, error="no"))
-        self.patch(hunt.explorer, explored=explored)
+    def test_fewer(self):
+        self.assertEqual(hunt.fewer("TUYQ/shmem", 2), ["TU/shmem", "TYQ/shmem", "UYQ/shmem"])
+        self.assertEqual([hunt.actors_in(name) for name in ("F", "YQ", "TYQ/large")], [1, 1, 2])
+
+
+class Hunts(Case):
+    """hunt.hunt(), the explorer being self.finds: {set: Found, or a function of the bound}."""
+
+    def setUp(self):
+        super().setUp()
+        self.ran, self.finds = [], {}
+        self.patch(hunt, FOLDER=self.folder(), in_parallel=lambda function, items:
+                   [function(item) for item in items],
+                   sets_of=lambda number: {1: ["T"], 2: ["FT", "TU"], 3: ["FTU"]}[number])
+        self.patch(hunt.explorer, explored=self.explored, image_of=self.image_of,
+                   mutated_image=self.image_of, followed_on=lambda *words: None)
+        self.patch(hunt.story_text, step_table=lambda columns: f"drawn: {[*columns]}")
+        self.patch(hunt.expected, load_file=lambda name: ("x", KNOWN))
+
+    def image_of(self, context, column, name=""):
+        return f"/images/{'um-1' if column in ('stock', 'patched') else 'um-2'}/linux"
+
+    def explored(self, image, log, name, limit, bound, **how):
+        self.ran.append((name, bound))
+        found = self.finds.get(name, GOOD)
+        return found(image, bound) if callable(found) else found
+
+    def hunt(self, *words):
         context = counted()
-        hunt.hunt(context, "stock", 1)
-        said = self.printed()
-        self.assertEqual(len(ran), 6)
+        hunt.hunt(context, "stock", 1, *words)
+        return self.printed(), context.tally.failed
+
+    def test_goes_on(self):
+        """It goes on where it was, and says what there is, and each violation once."""
+        self.finds = {"TU": BAD, "FT": replace(GOOD, done=False, error="no", refused=True)}
+        said, failed = self.hunt()
         self.assertEqual(said.count(f"./run replay {LINE}"), 1)
-        self.assertRegex(said, r"\n *2 +none +2 +1 +0 +0 +0 +2,000 +10 +1\n")
+        self.assertRegex(said, r"\n *1 +none +1 +1 +0 +0 +0 +0 +1,000 +7 +5 +0.0\n")
+        self.assertRegex(said, r"\n *2 +none +2 +0 +1 +0 +0 +1 +2,000 ")
+        # What two were refused for is refused with a third one
         self.assertRegex(said, r"\n *3 +0 +1 +0 +1 ")
-        self.assertIn("lost, after WAIT (TU)", said)
-        self.assertTrue(os.path.exists(os.path.join(folder, "hunt/um-1.json")))
-        hunt.hunt(context, "stock", 1)
-        self.assertEqual(len(ran), 6)
-        self.assertEqual(context.tally.failed, [])
+        self.assertIn("refused: 5 sets, FT first: no\n", said)
+        self.assertIn("lost after TEST_1 (TU): it is known", said)
+        self.assertNotIn(("FTU", 0), self.ran)
+        self.assertEqual(failed, [])
+        ran = len(self.ran)
+        self.hunt()
+        self.assertEqual(len(self.ran), ran)
+        # Of another kernel nothing is known
+        self.patch(hunt.explorer, image_of=lambda *words: "/images/um-3/linux")
+        self.hunt()
+        self.assertGreater(len(self.ran), ran)
 
-    def test_error(self):
-        """An error of the explorer is neither a refusal nor complete: it fails the hunt."""
-        self.patch(hunt, OUT=self.folder({}), plan=lambda: [(2, explorer.NO_BOUND, "FT")],
-                   in_parallel=lambda function, items: [function(item) for item in items])
-        self.patch(hunt.explorer, image_of=lambda *words: "/images/um-1/linux",
-                   explored=lambda *words, **named: Found("FT", done=True, error="too many states"))
-        context = counted()
-        hunt.hunt(context, "stock", 1)
-        [failed] = context.tally.failed
-        self.assertIn("FT -1: too many states", failed)
+    def test_failures(self):
+        """A violation that nobody has judged, and what the explorer could not do."""
+        for found, said in ((replace(BAD, check="pte"), "violated: pte .* say in .*hunt.toml"),
+                            (replace(BAD, line="TU:U@TEST_2,U@END"), "violated: lost .* say in"),
+                            (replace(GOOD, error="too many states"), "FTU 0: too many states"),
+                            (Found("", done=False), "FTU 0: it has printed no result")):
+            self.patch(hunt, FOLDER=self.folder())
+            self.finds = {"FTU": found}
+            self.assertRegex("\n".join(self.hunt()[1]), said)
+        # What could not be done is tried again
+        self.finds, self.ran = {}, []
+        self.assertEqual((self.hunt()[1], self.ran), ([], [("FTU", bound) for bound in (
+            0, 1, 2, NO_BOUND)]))
+
+    def test_interrupted(self):
+        """What was being explored is not kept."""
+        self.patch(hunt.process, over=SimpleNamespace(is_set=lambda: True))
+        self.assertIn("no set was explored", self.hunt()[1][0])
+
+    def test_time(self):
+        """A set that there was no time for is not too long; one that has had its time is."""
+        slow = Found("", done=False)
+        clock = iter(range(0, 10 ** 6, 200))
+        self.patch(hunt, time=SimpleNamespace(monotonic=lambda: next(clock)))
+        this = hunt.Hunt(counted(), "stock")
+        self.finds = {"FT": slow}
+        self.assertIsNone(this.explore(NO_BOUND, "FT", 100)[0])
+        self.assertEqual(hunt.kind(this.explore(NO_BOUND, "FT", hunt.LIMIT)[0]), "too long")
+
+    def test_two_at_once(self):
+        """Both write the same file."""
+        this, result = hunt.Hunt(counted(), "stock"), hunt.summed_up(GOOD, 1, 2)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: this.keep(number, "FT", result), range(100)))
+        self.assertEqual(len(hunt.load(this.path)["sets"]), 100)
+
+    def test_shrinks(self):
+        """Fewest actors, then fewest preemptions."""
+        self.finds = {"FTU": lambda image, bound: BAD, "TU": lambda image, bound: replace(
+            BAD, line=f"TU:{bound}") if bound >= 2 else replace(GOOD, done=False)}
+        self.patch(hunt, ROUNDS=((1, NO_BOUND), (2, NO_BOUND), (3, 0)))
+        said, _ = self.hunt()
+        self.assertIn("./run replay TU:2", said)
+        self.assertIn("\nTU:2\ndrawn: ['stock']", said)
+        self.assertNotIn(("T", 0), self.ran)        # it holds whatever the bound
+
+    def test_mutant(self):
+        """What the kernel with the guard has as well is no sign of its removal."""
+        guard = SimpleNamespace(name="lab-x", removes="a test")
+        self.finds = {"FT": BAD, "TU": lambda image, bound: BAD if "um-2" in image else GOOD}
+        said, failed = self.hunt("0/1", guard)
+        self.assertEqual(failed, [])
+        self.assertNotIn(("FTU", 0), self.ran)
+        self.assertIn("--mutant lab-x", said)
+        self.assertEqual([name for name, one in json.loads(read(os.path.join(
+            hunt.FOLDER, "lab-x.json")))["sets"].items() if one.get("new")], ["TU -1"])
+        ran = len(self.ran)
+        self.assertEqual(self.hunt("0/1", guard)[1], [])
+        self.assertEqual(len(self.ran), ran)
+        self.patch(hunt, FOLDER=self.folder())
+        self.finds = {"FT": BAD}
+        self.assertIn("no set was violated without a test", self.hunt("0/1", guard)[1][0])
+
+    def test_sum(self):
+        """Shards add up, and what differs between the kernels is told."""
+        self.finds = {"TU": lambda image, bound: BAD}
+        for shard in ("0/2", "1/2"):
+            self.hunt(shard)
+        self.assertEqual(len(hunt.files()), 2)
+        self.finds = {}
+        hunt.hunt(counted(), "patched", 1)
         self.printed()
+        hunt.print_sum([])
+        said = self.printed()
+        self.assertRegex(said, r"\n *2 +none +2 +1 +0 +0 +0 +1 +2,000 ")
+        self.assertIn("TU: violated: lost at schedule 3 on stock, no violation on patched\n", said)
+        for path in hunt.files()[1:]:
+            os.remove(path)
+        hunt.print_sum([])
+        self.assertNotIn("on patched", self.printed())
+        self.assertFail("can't be read", hunt.print_sum, ["nothing.json"])
+        self.patch(hunt, FOLDER="/nowhere")
+        self.assertFail("there is no result", hunt.print_sum, [])
+
+
+class Coverage(Case):
+    def test_coverage(self):
+        self.patch(hunt.explorer, meanings=lambda: {"A": "next: is it?", "B": "retry?",
+                                                    "C": "next: folio_trylock()",
+                                                    "D": "x", "USER_1": ""})
+        said = hunt.coverage(["A>B", "A>C", "B>A", "C>A"])
+        self.assertIn("points reached: 3 of 4; never: D\n", said)
+        self.assertIn("more than one outcome was seen: 1 of 2; one alone:\n"
+                      "    C (next: folio_trylock()), on to A\n", said)

@@ -2,7 +2,7 @@
 """What CI runs: the mails, KUnit, selftests, replays, explored sets, each guard removed in turn.
 
 With STEPs, only these and what they need.  --all adds what takes hours: kernels of 6.12, the
-matrix, debugged and stress with each checker, and own.
+matrix, debugged and stress with each checker, the hunt, and own.
 """
 
 import os
@@ -27,6 +27,7 @@ from driver.suites import (
     explorer,
     f2fs,
     guards,
+    hunt,
     kunit,
     litmus,
     matrix,
@@ -250,6 +251,8 @@ def of_all():
         *(Step(f"debugged-{checker}", f"all suites with {checker}", 40,
                lambda context, checker=checker: debugged.debugged(context, checker),
                rerun=f"./run debugged {checker}") for checker in debugged.CHECKERS),
+        Step("hunt", "all pairs and triples of actors, as far as ten minutes go", 15,
+             lambda context: hunt.hunt(context, "stock", 10), rerun="./run hunt", unfit=no_uml),
         Step("own", "the kernel's own tests", 60, own.own, rerun="./run own"),
     ]
 

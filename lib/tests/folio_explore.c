@@ -297,7 +297,8 @@ bool explore_one(struct explorer *ex)
 	begin_schedule(ex);
 	mm_sync_start(run);
 	if (mm_sync_wait(run)) {
-		if (ex->mode == FOLLOW)
+		/* Actors may be stuck after the last step: that is what it is about */
+		if (ex->mode == FOLLOW && run->err_step < run->nr_steps)
 			ex->error = "a step can't be done as it is said";
 		else
 			ex->failed |= BIT(ex->model->stuck(ex));

@@ -266,7 +266,8 @@ static struct folio *start_writeback(struct race *race, bool drop)
 	if (!folio_try_get(folio))
 		return NULL;
 	folio_lock(folio);
-	if (folio->mapping == race->mapping && !folio_test_writeback(folio)) {
+	if (folio->mapping == race->mapping && !folio_test_writeback(folio) &&
+	    folio->index == model_of_race(race)->spec.index) {
 		if (drop)
 			folio_set_dropbehind(folio);
 		folio_start_writeback(folio);
@@ -824,8 +825,9 @@ static void check_refs(struct model *m)
 		return;
 	for (int i = 0; i < nr_parts(&m->spec); i++) {
 		const struct folio *folio = folio_of_part(m, i);
+		bool kept = !i && m->spec.may & KEEPS_REF;
 
-		if (folio && folio_ref_count(folio) != folio_mapcount(folio) +
+		if (folio && folio_ref_count(folio) != folio_mapcount(folio) + kept +
 		    (folio->mapping ? folio_nr_pages(folio) : 0))
 			check_failed(m, CHECK_REFS);
 	}

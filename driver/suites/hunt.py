@@ -317,7 +317,7 @@ class Hunt:
         """Of each violation the shortest schedule, and what it does."""
         for each, (name, result) in violations(self.sets).items():
             name, _, bound = name.partition(" ")
-            if "shortest" not in result:
+            if "shortest" not in result and (result.get("new") or not self.guard):
                 with stage(f"shrink {each}"):
                     line = self.shrink(name, result)
                 self.keep(bound, name, {**result, "shortest": line})

@@ -9,7 +9,7 @@ out/replay.html is a page with a timeline of each.
 from driver.core.stage import Fail, say
 from driver.story import text
 from driver.suites import explorer, guards, scenarios, schedule_files
-from driver.suites.kunit import QEMU
+from driver.suites.kunit import ARM64, QEMU
 
 HELP = "a claim, a schedule file or a schedule, step by step"
 
@@ -34,8 +34,8 @@ def arguments(parser):
                         help="print each point that was passed, and the folio there")
     parser.add_argument("--repeat", type=times, metavar="N",
                         help="replay each claim N times: all must be the same")
-    parser.add_argument("--on", choices=list(scenarios.KERNELS), help="a schedule file on one "
-                        "kernel")
+    parser.add_argument("--on", choices=[*scenarios.KERNELS, ARM64], help="a schedule file on one "
+                        "kernel, or claims on arm64")
     parser.add_argument("--mutant", type=guards.removed, default=[], metavar="NAME",
                         help="a schedule on the patched kernel without a guard")
 
@@ -50,8 +50,10 @@ def kind(args):
         raise Fail("one schedule at a time is replayed, and once: ./run replay 'LINE'")
     if args.mutant and not lines:
         raise Fail("--mutant goes with a schedule: ./run replay --mutant NAME 'LINE'")
-    if args.on and not files:
-        raise Fail("--on goes with a schedule file: ./run replay --on stock FILE.sched")
+    if args.on == ARM64 and (files or lines):
+        raise Fail("--on arm64 is for claims: ./run replay --on arm64 F")
+    if args.on and args.on != ARM64 and not files:
+        raise Fail(f"--on {args.on} goes with a schedule file: ./run replay --on stock FILE.sched")
     return "file" if files else "schedule" if lines else "claims"
 
 
@@ -60,7 +62,7 @@ def at_once(args):
     if not args.list:
         return False
     for each, title in scenarios.titles().items():
-        say(f"{each:8} {title}")
+        say(f"{each:16} {title}")
     return 0
 
 
@@ -72,7 +74,8 @@ def run(context, args):
         case "schedule":
             explorer.follow(context, args.what[0], args.mutant, args.verbose)
         case "claims":
-            columns = {column: scenarios.on(context, column, QEMU, args.what, args.repeat)
+            columns = {column: scenarios.on(context, column, args.on or QEMU, args.what,
+                                            args.repeat)
                        for column in scenarios.KERNELS}
             for which in args.what or scenarios.titles():
                 say(f"\n{scenarios.steps(columns, which)}")

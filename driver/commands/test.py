@@ -239,6 +239,8 @@ def of_all():
              unfit=of_debian),
         Step("kunit-arm64", "KUnit on arm64, under QEMU", 10,
              lambda context: kunit.suites(context, ARM64), unfit=just_newest),
+        Step("replay-arm64", "the claims, replayed on arm64, stock and patched", 15, replay(ARM64),
+             rerun="./run replay --on arm64", unfit=just_newest),
         Step("f2fs", "CVE-2026-63813 on a real f2fs, also with KCSAN and on arm64", 70,
              lambda context: f2fs.f2fs(context, list(f2fs.runs())), rerun="./run f2fs",
              unfit=just_newest),

@@ -67,8 +67,8 @@ def log_of(context, column, place):
 def image(context, column, place):
     """The kernel of a column."""
     name = KERNELS[column]
-    arch = build.X86_64 if place == QEMU else build.UML
-    return build.kernel(context.base, context.commit[name], name, arch)
+    return build.kernel(context.base, context.commit[name], name,
+                        kunit.ARCHS.get(place, build.UML))
 
 
 def wanted(column, place, idents=(), without=None):
@@ -77,7 +77,7 @@ def wanted(column, place, idents=(), without=None):
     # A test fails if, and only if, what was claimed does happen
     want.update({SUITE + name: "pass" if model.good(claim.verdicts[column].partition(":")[0])
                  else "fail" for name, claim in claims().items()})
-    if place != QEMU:
+    if place not in kunit.ARCHS:
         want.update(dict.fromkeys(LARGE, "skip"))
     if idents:
         names = {SUITE + each for each in idents}
@@ -129,16 +129,18 @@ def judge_claim(tally, where, column, which, result, scenario):
 def on(context, column, place, idents=(), repeat=None):
     """Replay on one kernel; return {id: Scenario}."""
     name, log = KERNELS[column], log_of(context, column, place)
+    rerun = f"{RERUN} --on {place}" if place == kunit.ARM64 else RERUN
     append = [f"folio_race_kunit.repeat={repeat}"] * bool(repeat)
     kernel = image(context, column, place)
     with stage(f"replay on {name}, {place}" + (f", {repeat} times" if repeat else "")) as this:
-        if place == QEMU:
-            results = kunit.exec_qemu(context, kernel, log, append=append)
+        if place in kunit.ARCHS:
+            results = kunit.exec_qemu(context, kernel, log, append=append,
+                                      arch=kunit.ARCHS[place])
         else:
             results = kunit.exec_uml(context, kernel, log, append=append)
         this.note = f"{len(results)} results"
-    scenarios = judge(context, column, place, results, log, idents)
-    console.is_clean(context, log, logfile(f"{log}.console"), RERUN, KNOWN.get(column))
+    scenarios = judge(context, column, place, results, log, idents, rerun=rerun)
+    console.is_clean(context, log, logfile(f"{log}.console"), rerun, KNOWN.get(column))
     if picture.CLAIM in scenarios and context.base.newest and not context.base.foreign:
         picture.is_current(context.tally, f"{name}, {place}", scenarios[picture.CLAIM])
     return scenarios

@@ -95,7 +95,8 @@ class Words(Case):
         for said, *words in (
                 ("no scenario 'f6'; the nearest are F.6, .*/run replay --list", "f6"),
                 ("'mm' .*'stock', 'patched'", "--on", "mm"),
-                ("--on goes with a schedule file", "--on", "stock", "F"),
+                ("--on stock goes with a schedule file", "--on", "stock", "F"),
+                ("--on arm64 is for claims", "--on", "arm64", f"{folder}/a.sched"),
                 *((f"^--repeat {bad}: a number is wanted, from 1 on", f"--repeat={bad}")
                   for bad in ("0", "-1", "x", "1.5", "")),
                 ("there is no schedule file no/such.sched", "no/such.sched"),

@@ -120,7 +120,7 @@ class Replays(Case):
         self.assertEqual({name for name in patched.keys() - kunit.wanted(QEMU).keys()
                           if not name.startswith("folio_links.")}, stock.keys())
         self.assertEqual([scenarios.wanted("stock", place)[scenarios.LARGE[0]]
-                          for place in (QEMU, UML_SMP)], ["pass", "skip"])
+                          for place in (QEMU, kunit.ARM64, UML_SMP)], ["pass", "pass", "skip"])
         self.assertEqual(scenarios.wanted("stock", QEMU, ["A", "F.6"]),
                          {"folio_race.replay.A": "pass", "folio_race.replay.F.6": "fail"})
         self.assertFalse([name for name in scenarios.wanted("stock", QEMU, (), "folio_explore")

@@ -171,8 +171,9 @@ class Results(Case):
         results.write_tables()
         for path, table in (
                 (results.README, results.short()),
-                (results.RESULTS, f"{results.claims()}\n{results.sets()}\n"
-                 "| guard removed | 7.3.4 |\n| --- | --- |\n| g | needed |\n")):
+                (results.RESULTS, "\n".join([results.claims(), results.real_fixes(),
+                                              results.sets(), ""])
+                 + "| guard removed | 7.3.4 |\n| --- | --- |\n| g | needed |\n")):
             self.assertEqual(read(path),
                              f"before\n{results.BEGIN}\n{table}\n{results.END}after\n")
         draw.assert_called_once()

@@ -209,6 +209,20 @@ MM_SYNC_POINT(USER_5, "the fifth")
 MM_SYNC_POINT(USER_6, "the sixth")
 MM_SYNC_POINT(USER_7, "the seventh")
 MM_SYNC_POINT(USER_8, "the eighth")
+
+/*
+ * Swap: shmem_writeout(), shrink_folio_list() after it, shmem_swapin_folio(),
+ * shmem_free_swap().  A swap-in is about an entry, and about a folio that may be
+ * new: its points are about no folio.
+ */
+MM_SYNC_POINT(SHMEM_WRITEOUT_BEFORE_ENTRY, "in the swap cache; next: an entry in its place")
+MM_SYNC_POINT(SHMEM_WRITEOUT_BEFORE_WRITE, "next: write it, unlock")
+MM_SYNC_POINT(SHRINK_WRITTEN, "written, unlocked; next: folio_trylock()")
+MM_SYNC_POINT(SHMEM_SWAPIN_BEFORE_CACHE, "an entry; next: the swap cache, or a new folio, read")
+MM_SYNC_POINT(SHMEM_SWAPIN_BEFORE_LOCK, "next: lock the folio; is it still that of the entry?")
+MM_SYNC_POINT(SHMEM_SWAPIN_BEFORE_ADD, "it is; next: in place of the entry, if that is there")
+MM_SYNC_POINT(SHMEM_SWAPIN_BEFORE_SLOT, "in its place; next: free the slot, leave the swap cache")
+MM_SYNC_POINT(SHMEM_FREE_SWAP_BEFORE_SLOTS, "removed, or not; next: free its slots")
 #endif /* MM_SYNC_POINT */
 
 /*

@@ -18,11 +18,13 @@
 #include <linux/mman.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/vmalloc.h>
 #include <asm/sections.h>
 #include "../../mm/internal.h"
+#include "../../mm/swap.h"
 #include "folio_explore.h"
 #include "folio_race.h"
 
@@ -85,6 +87,9 @@ enum check {
 	CHECK_TAIL,
 	CHECK_RANGE,
 	CHECK_ENTRY,
+	CHECK_CONTENT,
+	CHECK_SLOT,
+	CHECK_BOTH,
 	CHECK_REFS,
 	CHECK_LEAK,
 	CHECK_LRU,
@@ -108,6 +113,9 @@ static const struct explore_check checks[] = {
 	[CHECK_TAIL]	= { "tail", "a part of the folio is freed twice, or in use", "X/large" },
 	[CHECK_RANGE]	= { "range", "the page cache is not as the truncation must leave it" },
 	[CHECK_ENTRY]	= { "entry", "a PTE is left as migration has made it" },
+	[CHECK_CONTENT]	= { "content", "what is read is not what was written", "X/swap" },
+	[CHECK_SLOT]	= { "slot", "there are more or fewer swap slots than entries", "X/swap" },
+	[CHECK_BOTH]	= { "both", "a folio is in page cache and swap cache at once", "X/swap" },
 	[CHECK_REFS]	= { "refs", "a part has more or fewer references than users", "X/large" },
 	[CHECK_LEAK]	= { "leak", "the folio can't be freed: a reference too many" },
 	[CHECK_LRU]	= { "lru", "the LRU lists and their counts do not agree" },
@@ -131,6 +139,7 @@ struct spec {
 	bool cold;
 	bool invalidate;
 	bool shmem;
+	bool swap;			/* shmem, with a disk to swap to */
 	bool large;			/* it has the neighbour's page as well */
 	bool pair;			/* it has two pages, the neighbour has another */
 	bool size;			/* T changes the size of the file */
@@ -144,6 +153,10 @@ struct model {
 	unsigned long addr2;		/* another mapping of just the folio's page */
 	pte_t *ptes[NR_PAGES + 1];	/* of both mappings */
 	struct lruvec *lruvec;
+	u64 written;			/* at the start of the folio */
+	void *entries[4];		/* swap entries that the page has had */
+	unsigned int nr_entries;
+	long free_slots;
 	enum check sabotage;		/* for actor X: which check is to fail */
 	unsigned long taint;
 };
@@ -223,12 +236,38 @@ static void look_up(struct model *m, pgoff_t index)
 	folio_put(folio);
 }
 
+/* What is read when all are @done, or before? */
+static void check_content(struct model *m, const struct folio *folio, bool done)
+{
+	bool may_be_gone = m->spec.may & MAY_TRUNCATE;
+	u64 is = folio ? *(u64 *)folio_address(folio) : 0;
+
+	if (is ? is != m->written || (done && may_be_gone) : !may_be_gone)
+		check_failed(m, CHECK_CONTENT);
+}
+
+/* As read() does: it is swapped in if need be */
+static void read_page(struct model *m, bool done)
+{
+	struct folio *folio = NULL;
+
+	shmem_get_folio(m->race.mapping->host, INDEX, 0, &folio, SGP_READ);
+	check_content(m, folio, done);
+	if (!folio)
+		return;
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
 /* The last page, which a split gets to last */
 static void look_up_page(struct race *race)
 {
 	struct model *m = model_of_race(race);
 
-	look_up(m, m->spec.index + nr_parts(&m->spec) - 1);
+	if (m->spec.swap)
+		read_page(m, false);
+	else
+		look_up(m, m->spec.index + nr_parts(&m->spec) - 1);
 }
 
 /*
@@ -240,7 +279,7 @@ static void passed(struct mm_sync_run *run)
 {
 	struct model *m = model_of(container_of(run, struct explorer, run));
 
-	if (!(m->spec.may & MAY_LOOK))
+	if (!(m->spec.may & MAY_LOOK) || m->spec.swap)
 		return;
 	for (int i = 0; i < nr_parts(&m->spec) && !m->ex.wrong[0]; i++) {
 		pgoff_t index = m->spec.index + i;
@@ -344,8 +383,15 @@ static void reuse(struct race *race)
 /* The page is read again: into the same page, if that is free */
 static void insert(struct race *race)
 {
-	struct folio *folio = mm_sync_reuse(race->run);
+	struct folio *folio;
 
+	if (model_of_race(race)->spec.swap) {
+		/* One that is present would spin for a PTL that an actor is held with */
+		if (!pte_present(ptep_get(model_of_race(race)->ptes[INDEX])))
+			race_fault(race, race->addr + INDEX * PAGE_SIZE);
+		return;
+	}
+	folio = mm_sync_reuse(race->run);
 	if (folio)
 		model_of_race(race)->ex.epoch++;
 	else
@@ -446,6 +492,17 @@ static void sabotage(struct race *race)
 	case CHECK_ENTRY:
 		set_pte(m->ptes[FIRST], swp_entry_to_pte(swp_entry(MAX_SWAPFILES, 0)));
 		break;
+	case CHECK_CONTENT:
+		*(u64 *)folio_address(folio) = m->written - 1;
+		break;
+	case CHECK_SLOT:
+		race_reclaim(race);
+		xa_store(&race->mapping->i_pages, REUSE_INDEX,
+			 xa_load(&race->mapping->i_pages, INDEX), GFP_KERNEL);
+		break;
+	case CHECK_BOTH:
+		folio_set_swapcache(folio);
+		break;
 	case CHECK_REFS:
 	case CHECK_LEAK:
 		folio_get(folio);
@@ -496,6 +553,12 @@ static void repair(struct model *m)
 	case CHECK_ENTRY:
 		set_pte(m->ptes[FIRST], __pte(0));
 		break;
+	case CHECK_SLOT:
+		xa_erase(&m->race.mapping->i_pages, REUSE_INDEX);
+		break;
+	case CHECK_BOTH:
+		folio_clear_swapcache(m->ex.run.folio);
+		break;
 	case CHECK_REFS:
 	case CHECK_LEAK:
 		folio_put(m->ex.run.folio);
@@ -520,14 +583,15 @@ static const struct actor actors[] = {
 	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass,
 	  MAY_REMOVE | USES_FILE | WAITS_FOR_IT },
 	{ 'S', "split", "splits the folio, of which it has a reference", race_split, NEEDS_LARGE },
-	{ 'L', "lookup", "looks the folio's last page up", look_up_page,
+	{ 'L', "lookup", "looks the folio's last page up, or swaps it in", look_up_page,
 	  MAY_LOOK | USES_FILE },
 	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop,
 	  MAY_REMOVE | WRITES_BACK },
 	{ 'G', "again", "writes the folio back", write_again, WRITES_BACK },
 	ACTOR_RECLAIM,
 	{ 'C', "compact", "migrates the folio", race_migrate, MAY_MOVE | MAY_TAKE_ANY },
-	{ 'A', "add", "reads the page again", insert, MAY_MOVE | MAY_INSERT | USES_FILE },
+	{ 'A', "add", "reads the page again, or faults it in", insert,
+	  MAY_MOVE | MAY_INSERT | USES_FILE },
 	{ 'E', "evict", "evicts the file, which nobody uses", evict,
 	  MAY_EVICT | WAITS_FOR_IT },
 	{ 'U', "lock", "has the folio locked for a moment", lock_for_a_moment },
@@ -556,6 +620,7 @@ static const struct {
 	{ "cold", offsetof(struct spec, cold) },
 	{ "invalidate", offsetof(struct spec, invalidate) },
 	{ "shmem", offsetof(struct spec, shmem) },
+	{ "swap", offsetof(struct spec, swap) },
 	{ "large", offsetof(struct spec, large) },
 	{ "pair", offsetof(struct spec, pair) },
 	{ "size", offsetof(struct spec, size) },
@@ -595,6 +660,9 @@ static const char *parse_spec(struct spec *spec, const char *text)
 		*((bool *)spec + options[i].flag) = true;
 		at += word;
 	}
+	spec->shmem |= spec->swap;
+	if (spec->swap && spec->may & WAITS_FOR_IT && !spec->invalidate)
+		spec->may |= MAY_TRUNCATE;
 	spec->order = spec->large ? LARGE_ORDER : spec->pair ? PAIR_ORDER : 0;
 	spec->index = spec->large ? FIRST : INDEX;
 	if (spec->may & MAY_REUSE && (spec->shmem || spec->order))
@@ -607,8 +675,8 @@ static const char *parse_spec(struct spec *spec, const char *text)
 		return "Q kills Y, which is not there";
 	if (spec->may & MAY_EVICT && (spec->may & USES_FILE || spec->mapped || spec->shmem))
 		return "E evicts a file of ramfs that nobody else uses or maps";
-	if (spec->may & MAY_INSERT && (spec->shmem || spec->order))
-		return "A adds the page to the file itself: no page of shmem, no large folio";
+	if (spec->may & MAY_INSERT && ((spec->shmem && !spec->swap) || spec->order))
+		return "A adds the page to the file itself: of shmem with /swap only, no large folio";
 	if (spec->may & WRITES_BACK && spec->shmem)
 		return "N and G write back in the page cache, shmem does in the swap cache only";
 	/* The neighbour is a page of the folio */
@@ -734,9 +802,56 @@ static u64 state_of_parts(struct model *m)
 	return hash;
 }
 
+/* The entry of the page, if it is swapped out.  Each one it has had is another. */
+static void *swap_entry(struct model *m)
+{
+	void *entry = m->spec.swap ? xa_load(&m->race.mapping->i_pages, INDEX) : NULL;
+
+	if (!xa_is_value(entry))
+		return NULL;
+	for (int i = 0; i < m->nr_entries; i++)
+		if (m->entries[i] == entry)
+			return entry;
+	if (m->nr_entries == ARRAY_SIZE(m->entries))
+		m->ex.error = "the page is swapped out too often";
+	else
+		m->entries[m->nr_entries++] = entry;
+	return entry;
+}
+
+/* The swap cache has a reference */
+static struct folio *swap_cached(void *entry)
+{
+	struct folio *folio = swap_cache_get_folio(radix_to_swp_entry(entry));
+
+	if (folio)
+		folio_put(folio);
+	return folio;
+}
+
+static u64 state_of_swap(struct model *m)
+{
+	void *entry = swap_entry(m);
+	u64 hash = m->free_slots - get_nr_swap_pages();
+
+	for (int i = 0; i < m->nr_entries; i++) {
+		const struct folio *folio = swap_cached(m->entries[i]);
+
+		hash = mix(hash, m->entries[i] == entry);
+		if (folio)
+			hash = mix(hash, mix(flags_of(folio), folio_ref_count(folio) |
+					     (u64)part_of_pfn(m, folio_pfn(folio)) << 32));
+	}
+	return hash;
+}
+
 static u64 seen(struct explorer *ex, const struct mm_sync_event *event)
 {
-	return event->state.cached << 24 | (u64)part_of_event(model_of(ex), event) << 48;
+	struct model *m = model_of(ex);
+
+	swap_entry(m);
+	return event->state.cached << 24 | m->nr_entries << 25 |
+	       (u64)part_of_event(m, event) << 48;
 }
 
 static u64 hash_state(struct explorer *ex, u64 hash)
@@ -756,8 +871,10 @@ static u64 hash_state(struct explorer *ex, u64 hash)
 			 state_of_index(m, neighbour_index(&m->spec)) << 4);
 	if (m->spec.order || m->spec.size)
 		hash = mix(hash, state_of_parts(m));
-	if (m->spec.may & MAY_MOVE)
+	if (m->spec.may & MAY_MOVE || m->spec.swap)
 		hash = mix(hash, state_of_other(m));
+	if (m->spec.swap)
+		hash = mix(hash, state_of_swap(m));
 	if (ex->run.queued)
 		hash = mix(hash, state_of_waiters(m));
 	return hash;
@@ -799,7 +916,8 @@ static void check_cache(struct model *m)
 	for (int i = 0; i < nr_parts(&m->spec); i++) {
 		const struct folio *folio = folio_of_part(m, i);
 
-		if (folio && !folio->mapping && folio_test_writeback(folio))
+		if (folio && !folio->mapping && folio_test_writeback(folio) &&
+		    !folio_test_swapcache(folio))
 			check_failed(m, CHECK_DIRTY);
 	}
 	if (!m->spec.order)
@@ -818,7 +936,7 @@ static void check_refs(struct model *m)
 {
 	const struct folio *other = cached(m, INDEX);
 
-	if (m->spec.may & MAY_MOVE && other && other != m->ex.run.folio &&
+	if ((m->spec.may & MAY_MOVE || m->spec.swap) && other && other != m->ex.run.folio &&
 	    folio_ref_count(other) != folio_mapcount(other) + folio_nr_pages(other))
 		check_failed(m, CHECK_REFS);
 	if (!m->spec.order)
@@ -882,6 +1000,25 @@ static void check_entries(struct model *m)
 	}
 }
 
+/* All are done: there is a slot for each entry, and for what is left in the swap cache */
+static void check_swap(struct model *m)
+{
+	long slots = m->free_slots - get_nr_swap_pages();
+	void *entry = swap_entry(m);
+
+	for (int i = 0; i < FILE_PAGES; i++) {
+		const struct folio *folio = cached(m, i);
+
+		slots -= state_of_index(m, i) == 1;
+		if (folio && folio_test_swapcache(folio))
+			check_failed(m, CHECK_BOTH);
+	}
+	for (int i = 0; i < m->nr_entries; i++)
+		slots -= m->entries[i] != entry && swap_cached(m->entries[i]);
+	if (slots)
+		check_failed(m, CHECK_SLOT);
+}
+
 /* All are done: what was truncated must be gone, and nothing else */
 static void check_range(struct model *m)
 {
@@ -893,8 +1030,9 @@ static void check_range(struct model *m)
 	pgoff_t index = neighbour_index(spec);
 
 	for (pgoff_t i = first; truncated && i <= last; i++)
-		if (cached(m, i) && !(spec->may & MAY_INSERT && i == INDEX))
-			check_failed(m, CHECK_RANGE);
+		if (spec->swap ? state_of_index(m, i) : !!cached(m, i))
+			if (!(spec->may & MAY_INSERT && i == INDEX))
+				check_failed(m, CHECK_RANGE);
 	if (all && !mapping_empty(m->race.mapping))
 		check_failed(m, CHECK_EMPTY);
 	if (!spec->large && !(truncated && first <= index && index <= last) &&
@@ -973,6 +1111,8 @@ static void check(struct explorer *ex, bool done)
 	check_events(m);
 	check_range(m);
 	check_entries(m);
+	if (m->spec.swap)
+		check_swap(m);
 	check_refs(m);
 	check_lru(m);
 	check_kernel(m);
@@ -1046,6 +1186,17 @@ static bool is_inner(enum mm_sync_point point)
 
 /* ---- one schedule ------------------------------------------------------- */
 
+/* Something new: a slot may have what was there before */
+static void write_page(struct model *m, struct folio *folio)
+{
+	folio_lock(folio);
+	*(u64 *)folio_address(folio) = m->written += 2;
+	folio_mark_dirty(folio);
+	folio_unlock(folio);
+	m->nr_entries = 0;
+	m->free_slots = get_nr_swap_pages();
+}
+
 static void set_up(struct explorer *ex)
 {
 	struct model *m = model_of(ex);
@@ -1066,6 +1217,8 @@ static void set_up(struct explorer *ex)
 	}
 	run->folio = folio;
 	run->keep = true;
+	if (m->spec.swap)
+		write_page(m, folio);
 	if (m->spec.large)
 		race->neighbour = folio;
 	else if (!cached(m, neighbour_index(&m->spec)))
@@ -1098,11 +1251,31 @@ static void act(struct explorer *ex, unsigned int actor)
 	lru_add_drain();
 }
 
+/* What reclaim would do by itself: a folio that nobody needs is left in the swap cache */
+static void leave_swap(struct model *m)
+{
+	for (int i = 0; i < m->nr_entries; i++) {
+		struct folio *folio =
+			swap_cache_get_folio(radix_to_swp_entry(m->entries[i]));
+
+		if (!folio)
+			continue;
+		folio_lock(folio);
+		folio_free_swap(folio);
+		folio_unlock(folio);
+		folio_put(folio);
+	}
+	if (get_nr_swap_pages() != m->free_slots)
+		check_failed(m, CHECK_SLOT);
+}
+
 static void tear_down(struct explorer *ex)
 {
 	struct model *m = model_of(ex);
 	struct race *race = &m->race;
 
+	if (m->spec.swap)
+		read_page(m, true);
 	unmap_mapping_range(race->mapping, 0, 0, 1);
 	if (m->spec.may & KEEPS_REF)
 		folio_put(m->ex.run.folio);
@@ -1118,6 +1291,8 @@ static void tear_down(struct explorer *ex)
 	lru_add_drain();
 	if (cached(m, neighbour_index(&m->spec)))
 		folio_clear_referenced(race->neighbour);
+	if (m->spec.swap)
+		leave_swap(m);
 	for (int i = 0; i < nr_parts(&m->spec); i++)
 		if (!part_is_kept(m, i))
 			check_failed(m, CHECK_LEAK);
@@ -1178,6 +1353,7 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	struct race *race = &m->race;
 	const char *wrong;
 	bool is_open;
+	int err;
 
 	KUNIT_ASSERT_NOT_NULL(test, m);
 	is_open = explore_open(ex, log2);
@@ -1190,6 +1366,10 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	if (m->spec.order && !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
 		kunit_skip(test, "large folios need CONFIG_TRANSPARENT_HUGEPAGE");
 	KUNIT_ASSERT_EQ(test, 0, race_open(race, test, m->spec.shmem, FILE_PAGES));
+	err = m->spec.swap ? race_swapon(race) : 0;
+	if (err == -ENXIO)
+		kunit_skip(test, "there is no disk to swap to: needs CONFIG_BLK_DEV_RAM");
+	KUNIT_ASSERT_EQ(test, err, 0);
 	race->run = &ex->run;
 	ex->model = &folio_model;
 	ex->test = test;
@@ -1252,6 +1432,8 @@ static const struct set sets[] = {
 	{ "FTM/mapped", 1 },
 	{ "FTM/cold/mapped", 2 },
 	{ "FTM/shmem", -1 },
+	{ "KL/swap", -1 },
+	{ "TKL/swap", 1 },
 	{ "FTM/large", 1 },
 	{ "FTB", -1 },
 	{ "FTB/invalidate", -1 },
@@ -1283,6 +1465,15 @@ static void set_desc(const struct set *set, char *desc)
 
 KUNIT_ARRAY_PARAM(set, sets, set_desc);
 
+/* Not if something has gone wrong: it does not end while a slot is in use */
+static void swap_no_more(struct explorer *ex)
+{
+	struct model *m = model_of(ex);
+
+	if (m->spec.swap && !ex->stuck && get_nr_swap_pages() == m->free_slots)
+		race_swapoff(&m->race);
+}
+
 static void explore_set(struct kunit *test)
 {
 	const struct set *set = test->param_value;
@@ -1291,6 +1482,7 @@ static void explore_set(struct kunit *test)
 	ex = open_explorer(test, set->spec, STATES_LOG2);
 	ex->bound = set->bound;
 	explore_all(ex, random_schedules);
+	swap_no_more(ex);
 	explore_expect_good(ex);
 }
 
@@ -1309,6 +1501,7 @@ static void explore_param(struct kunit *test)
 		      ex->shard >= ex->shards))
 		KUNIT_FAIL_AND_ABORT(test, "shard=%s is not i/N, i from 0 to N - 1", shard);
 	explore_all(ex, ex->shard ? 0 : random_schedules);
+	swap_no_more(ex);
 	explore_expect_good(ex);
 }
 
@@ -1324,6 +1517,7 @@ static void follow_schedule(struct kunit *test)
 	spec = strsep(&line, ":");
 	ex = open_explorer(test, spec, STATES_LOG2);
 	explore_follow(ex, line ?: "");
+	swap_no_more(ex);
 	explore_expect_good(ex);
 }
 
@@ -1440,6 +1634,7 @@ static void check_reports(struct kunit *test)
 		return;
 	repair(m);
 	tear_down(ex);
+	swap_no_more(ex);
 }
 
 static struct kunit_case explore_cases[] = {

@@ -53,6 +53,7 @@ struct race {
 	struct folio *neighbour;	/* comes after it in the file, before it on the LRU */
 	struct list_head *before, *after;
 	unsigned long flags;		/* of the folio, if they were overwritten */
+	unsigned long disk;		/* where the path of what is swapped to is, or 0 */
 	struct mm_sync_run *run;
 };
 
@@ -135,6 +136,8 @@ void race_print_verdict(const struct race_story *story, const char *verdict, con
 void race_print_schedule(const struct mm_sync_run *run, const char *id,
 			 const struct actor *actors, const char *verdict, const char *reason);
 struct file *race_open_ramfs(void);
+int race_swapon(struct race *race);
+void race_swapoff(struct race *race);
 void race_insert_page(struct race *race, pgoff_t index);
 struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const char *name);
 

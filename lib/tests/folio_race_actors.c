@@ -8,15 +8,20 @@
 #include <kunit/test.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/fs_struct.h>
 #include <linux/kthread.h>
+#include <linux/major.h>
 #include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/mman.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/ramfs.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
+#include <linux/syscalls.h>
+#include <asm/syscall.h>
 #include "../../mm/internal.h"
 #include "folio_race.h"
 
@@ -44,6 +49,21 @@ static const struct address_space_operations race_aops = {
 	.migrate_folio	= filemap_migrate_folio,
 };
 
+/* Nothing else in there has a name */
+static const char disk[] = "/disk";
+
+static int __init race_make_disk(void)
+{
+	struct dentry *root = ramfs->mnt_root, *dentry = d_alloc_name(root, disk + 1);
+	struct inode *inode = ramfs_get_inode(ramfs->mnt_sb, d_inode(root), S_IFBLK | 0600,
+					      MKDEV(RAMDISK_MAJOR, 0));
+
+	if (!dentry || !inode)
+		return -ENOMEM;
+	d_add(dentry, inode);
+	return 0;
+}
+
 static int __init race_mount(void)
 {
 	struct file_system_type *type = get_fs_type("ramfs");
@@ -52,7 +72,7 @@ static int __init race_mount(void)
 		return -ENODEV;
 	ramfs = kern_mount(type);
 	put_filesystem(type);
-	return PTR_ERR_OR_ZERO(ramfs);
+	return IS_ERR(ramfs) ? PTR_ERR(ramfs) : race_make_disk();
 }
 late_initcall(race_mount);
 
@@ -280,6 +300,88 @@ struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const c
 	get_task_struct(task);
 	wake_up_process(task);
 	return task;
+}
+
+/* ---- swap --------------------------------------------------------------- */
+
+/* So few that no CPU keeps free ones for itself */
+#define SWAP_PAGES	512
+
+/* swapon() or swapoff(), which there is only as system calls */
+static long swap_disk(struct race *race, int call)
+{
+#ifndef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
+	return sys_call_table[call](race->disk, 0, 0, 0, 0, 0);
+#else
+	struct pt_regs regs = {};
+
+#ifdef CONFIG_ARM64
+	regs.regs[0] = race->disk;
+#else
+	regs.di = race->disk;
+#endif
+	return sys_call_table[call](&regs);
+#endif
+}
+
+static int make_swap(void)
+{
+	struct file *file = filp_open(disk, O_RDWR, 0);
+	union swap_header *header;
+	ssize_t ret = -ENOMEM;
+	loff_t pos = 0;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	header = kzalloc(PAGE_SIZE, GFP_KERNEL);
+	if (header) {
+		header->info.version = 1;
+		header->info.last_page = SWAP_PAGES - 1;
+		memcpy(header->magic.magic, "SWAPSPACE2", sizeof(header->magic.magic));
+		ret = kernel_write(file, header, PAGE_SIZE, &pos);
+	}
+	kfree(header);
+	__fput_sync(file);
+	return min(ret, 0);
+}
+
+/**
+ * race_swapon() - Swap to a RAM disk.
+ * @race: The fixture, which race_open() has set up.
+ *
+ * Context: The thread of the test.  Its paths begin in a file system of ours then.
+ * Return: 0; %-ENXIO without CONFIG_BLK_DEV_RAM; or another error.
+ */
+int race_swapon(struct race *race)
+{
+	const struct path root = { .mnt = ramfs, .dentry = ramfs->mnt_root };
+	int ret = unshare_fs_struct();
+
+	if (ret)
+		return ret;
+	set_fs_root(current->fs, &root);
+	ret = make_swap();
+	if (ret)
+		return ret;
+	race->disk = kunit_vm_mmap(race->test, NULL, 0, PAGE_SIZE, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, 0);
+	if (!race->disk || copy_to_user((void __user *)race->disk, disk, sizeof(disk)))
+		return -EFAULT;
+	return swap_disk(race, __NR_swapon);
+}
+
+/**
+ * race_swapoff() - Do not swap any more, after race_swapon().
+ * @race: The fixture.
+ *
+ * Context: The thread of the test.  Does not end if a slot is in use that nothing
+ * refers to.
+ */
+void race_swapoff(struct race *race)
+{
+	KUNIT_EXPECT_EQ(race->test, swap_disk(race, __NR_swapoff), 0);
+	/* It is to be free at once for the next one */
+	flush_delayed_fput();
 }
 
 /* ---- the story of a run: Documentation/mm/mm_sync_points.rst has the format --- */

@@ -195,6 +195,7 @@ static char *map_aligned(int fd, size_t len)
 	}
 	if (addr == MAP_FAILED)
 		skip("mmap: %s", strerror(errno));
+	munlock(addr, len);		/* of what set_up() locks */
 	return addr;
 }
 
@@ -235,6 +236,9 @@ static void set_up(void)
 {
 	if (sched.needs_swap && !has_swap())
 		skip("needs swap, and none is on");
+	/* No session is to wait for a page of its own, for a stack that was swapped out */
+	if (sched.needs_swap)
+		mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 	find_folder();
 	for (int i = 0; i < sched.nr_objects; i++)
 		if (sched.objects[i].kind == FILE_OBJECT)

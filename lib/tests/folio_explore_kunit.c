@@ -676,7 +676,7 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	if (spec->may & MAY_EVICT && (spec->may & USES_FILE || spec->mapped || spec->shmem))
 		return "E evicts a file of ramfs that nobody else uses or maps";
 	if (spec->may & MAY_INSERT && ((spec->shmem && !spec->swap) || spec->order))
-		return "A adds the page to the file itself: of shmem with /swap only, no large folio";
+		return "A adds a page of shmem with /swap only, and no large folio";
 	if (spec->may & WRITES_BACK && spec->shmem)
 		return "N and G write back in the page cache, shmem does in the swap cache only";
 	/* The neighbour is a page of the folio */

@@ -477,11 +477,11 @@ def followed(name, console):
     return scenario
 
 
-def followed_on(image, column, line):
+def followed_on(image, column, line, limit=LIMIT):
     """A schedule, as one kernel ran it."""
     with stage(f"schedule on {column}") as this:
         console = boot(image, f"schedule-{column}.console", "follow_schedule",
-                       *parameters(schedule=line), limit=LIMIT)
+                       *parameters(schedule=line), limit=limit)
         scenario = followed(line.partition(":")[0], console)
         this.note = model.words(scenario)
     return scenario

@@ -321,7 +321,7 @@ class Hunt:
                 with stage(f"shrink {each}"):
                     line = self.shrink(name, result)
                 self.keep(bound, name, {**result, "shortest": line})
-                scenario = explorer.followed_on(self.image(name), self.column, line)
+                scenario = explorer.followed_on(self.image(name), self.column, line, LIMIT)
                 say(f"\n{line}\n{story_text.step_table({self.column: scenario})}")
 
 

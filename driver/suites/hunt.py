@@ -23,8 +23,8 @@ FOLDER = os.path.join(OUT, "hunt")
 LEFT_OUT = set("XIWQ")
 WITH = {"Y": "YQ"}
 # {layout: the actor that it is for, if for one alone}
-LAYOUTS = {"": "", "/before": "", "/mapped": "", "/shmem": "", "/cold/mapped": "M",
-           "/invalidate": "B", "/large": "", "/pair/size": ""}
+LAYOUTS = {"": "", "/before": "", "/mapped": "", "/shmem": "", "/swap": "",
+           "/cold/mapped": "M", "/invalidate": "B", "/large": "", "/pair/size": ""}
 # How many actors, and how many preemptions at most: in this order, while there is time
 ROUNDS = ((1, NO_BOUND), (2, NO_BOUND), (3, 0), (3, 1), (3, 2), (3, NO_BOUND))
 LIMIT = 120                 # seconds, for a set: what takes longer is not complete
@@ -111,14 +111,15 @@ def files():
 
 def merged(parts):
     """{(column, kernel): results} of what was kept, of all shards."""
-    total = {}
+    whole_of = {}
     for part in parts:
-        whole = total.setdefault((part["on"], part["kernel"]), empty(part["on"], part["kernel"]))
+        which_one = part["on"], part["kernel"]
+        whole = whole_of.setdefault(which_one, empty(*which_one))
         for name, result in part["sets"].items():
             if kind(whole["sets"].get(name)) in ("not yet", "too long", "error"):
                 whole["sets"][name] = result
         whole["passed"] = {**part["passed"], **whole["passed"]}
-    return total
+    return whole_of
 
 
 def empty(column, kernel):
@@ -129,7 +130,14 @@ def empty(column, kernel):
 # What is told of them
 
 
+def total(results, what):
+    """The sum; the explorer counts no further than 2^64."""
+    numbers = [one[what] for one in results]
+    return "2^64 or more" if explorer.SATURATED in numbers else f"{sum(numbers):,}"
+
+
 def table(sets):
+    """One line a round, of those that have begun."""
     rows = [COLUMNS]
     for number, bound in ROUNDS:
         these = [sets.get(key(bound, name)) for name in sets_of(number)]
@@ -137,9 +145,9 @@ def table(sets):
         kinds = [kind(one).replace("error", "not yet") for one in these]
         rows.append([str(number), "none" if bound == NO_BOUND else str(bound), str(len(these)),
                      *(str(kinds.count(what)) for what in COLUMNS[3:8]),
-                     *(f"{sum(one[what] for one in there):,}" for what in COUNTED),
-                     f"{sum(one['seconds'] for one in there) / 7200:.1f}"])
-    return grid(rows, right=range(len(COLUMNS))) + "hours: of 2 CPUs\n"
+                     *(total(there, what) for what in COUNTED),
+                     f"{sum(one['seconds'] for one in there) / 7200:.1f}"] if there else [])
+    return grid([row for row in rows if row], right=range(len(COLUMNS))) + "hours: of 2 CPUs\n"
 
 
 def refusals(sets):
@@ -227,10 +235,10 @@ def print_sum(paths):
     paths = paths or files()
     if not paths:
         raise Fail(f"there is no result in {shown(FOLDER)}/: ./run hunt makes some")
-    total = merged(map(load, paths))
-    for results in total.values():
+    all_of_them = merged(map(load, paths))
+    for results in all_of_them.values():
         say(told(results))
-    by_column = {column: results for (column, _), results in total.items()}
+    by_column = {column: results for (column, _), results in all_of_them.items()}
     if {"stock", "patched"} <= by_column.keys():
         say(compared(by_column["stock"], by_column["patched"]))
     return 0

@@ -180,6 +180,15 @@ class Hunts(Case):
         self.assertFail("there is no result", hunt.print_sum, [])
 
 
+class Told(Case):
+    def test_table(self):
+        """Rounds that have begun; a number that is too large is not added up."""
+        one = hunt.summed_up(GOOD, 7200, 1)
+        sets = {"F -1": one, "T -1": {**one, "interleavings": explorer.SATURATED}}
+        [_, row, _] = hunt.table(sets).splitlines()
+        self.assertRegex(row, r"^ *1 +none +\d+ +2 +0 +0 +\d+ +0 +2,000 +2\^64 or more +10 +2\.0$")
+
+
 class Coverage(Case):
     def test_coverage(self):
         self.patch(hunt.explorer, meanings=lambda: {"A": "next: is it?", "B": "retry?",

@@ -257,9 +257,8 @@ class Hunt:
         name = self.column + (f"-{shard.replace('/', '-of-')}" if shard != "0/1" else "")
         self.path = os.path.join(FOLDER, f"{name}.json")
         kernel = os.path.basename(os.path.dirname(self.image("")))
-        parts = [part for part in map(load, files())
-                 if (part["on"], part["kernel"]) == (self.column, kernel)]
-        self.results = merged(parts).get((self.column, kernel), empty(self.column, kernel))
+        self.results = merged(map(load, files())).get((self.column, kernel),
+                                                      empty(self.column, kernel))
         self.sets = self.results["sets"]
         # By which sets the removal of the guard is noticed
         self.caught = [name for name, result in self.sets.items() if result.get("new")]
@@ -311,7 +310,7 @@ class Hunt:
         """The same violation with as few actors, and then as few preemptions, as will do."""
         for number in range(1, actors_in(name) + 1):
             for part in fewer(name, number):
-                if part != name and kind(self.sets.get(key(NO_BOUND, part))) == "complete":
+                if kind(self.sets.get(key(NO_BOUND, part))) == "complete":
                     continue
                 for bound in range(MOST):
                     other, _ = self.explore(bound, part, LIMIT, random=0)

@@ -145,7 +145,8 @@ def real_fixes():
         for each in claim.named("fix"):
             fix = mutant.Fix(each)
             rows.append([f"`{name}`", f"in: {fix.adds}",
-                         "not seen any more by " + ", ".join(f"`{run}`" for run in fix.passes), took])
+                         "not seen any more by " + ", ".join(f"`{run}`" for run in fix.passes),
+                         took])
     return markdown(rows)
 
 
@@ -198,7 +199,8 @@ def short():
 
 def tables():
     kept = [load(release) for release in RELEASES]
-    return "\n".join([claims(), real_fixes(), sets(), *filter(None, (table(which, kept) for which in HEADS))])
+    return "\n".join([claims(), real_fixes(), sets(),
+                      *filter(None, (table(which, kept) for which in HEADS))])
 
 
 def matrix():

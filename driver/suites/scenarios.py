@@ -12,7 +12,7 @@ from driver.kernel import build, console
 from driver.kernel.compose import STOCK_LAB
 from driver.story import model, page, text
 from driver.suites import kunit, picture, record
-from driver.suites.kunit import QEMU, UML_SMP
+from driver.suites.kunit import UML_SMP
 
 # {column: kernel}
 KERNELS = {"stock": STOCK_LAB, "patched": "mm+lab"}

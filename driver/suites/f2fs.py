@@ -37,15 +37,16 @@ class Kernel(NamedTuple):
 
 # Two that share a folder differ in an option or two: most objects are those of both
 KERNELS = {
-    "stock": Kernel("stock"),
-    "lab": Kernel("mm+lab", more=("f2fs-lab",)),
+    "stock": Kernel("stock", more=("f2fs-crypt",)),
+    "lab": Kernel("mm+lab", more=("f2fs-crypt", "f2fs-lab")),
     "kcsan": Kernel("stock", "x86_64-f2fs-kcsan", (LINES_DIFF, "kcsan.diff"), ("f2fs-kcsan",)),
     "kcsan-default": Kernel("stock", "x86_64-f2fs-kcsan",
                             (LINES_DIFF, "kcsan.diff", "kcsan-default.diff"), ("f2fs-kcsan",)),
     "arm64": Kernel("stock", "arm64", arch=build.ARM64),
-    "guard": Kernel("stock", diffs=(LINES_DIFF, "guard.diff")),
+    "guard": Kernel("stock", diffs=(LINES_DIFF, "guard.diff"), more=("f2fs-crypt",)),
 }
 LINES = ("stock", "literal", "widened", "atomic")       # in the order of drop_mode
+FILES = ("compressed", "encrypted")
 DELAY = 200                 # us, between the load and the store unless literal
 INJECTED = {"drop_folio", "drop_delayed"}       # functions of LINES_DIFF
 IMAGE_SIZE, BLOCK = 512 << 20, 4096
@@ -82,7 +83,9 @@ def runs():
     """{name: what it is}."""
     path, found = expected.load_file("f2fs")
     for name, one in found["runs"].items():
-        for key, known in (("kernel", KERNELS), ("lines", LINES), ("says", [NOTHING, *PATTERNS])):
+        one.setdefault("files", FILES[0])
+        for key, known in (("kernel", KERNELS), ("lines", LINES), ("files", FILES),
+                           ("says", [NOTHING, *PATTERNS])):
             for word in one[key] if key == "says" else [one[key]]:
                 if word not in known:
                     raise Fail(f"{shown(path)}: {name}: there is no {key} '{word}', there are: "
@@ -119,7 +122,7 @@ def blocks(path):
 def guest_files(base, arch):
     """The program, its script and an empty f2fs; return their folder."""
     folder = os.path.join(base.dir, "f2fs" + f"-{arch}" * (arch != build.X86_64))
-    made = os.path.join(folder, "f2fs.blocks.gz")
+    made = os.path.join(folder, "blocks.gz")
     os.makedirs(folder, exist_ok=True)
     shutil.copy(os.path.join(FOLDER, SCRIPT), folder)
     run([build.CROSS.get(arch, "") + "gcc", "-O2", "-Wall", "-Werror", "-static", "-pthread", "-o",
@@ -128,7 +131,7 @@ def guest_files(base, arch):
         image = os.path.join(base.dir, "f2fs.img")
         with open(image, "wb") as empty:
             empty.truncate(IMAGE_SIZE)
-        run(["mkfs.f2fs", "-f", "-O", "extra_attr,compression", image], "mkfs.f2fs.log")
+        run(["mkfs.f2fs", "-f", "-O", "extra_attr,compression,encrypt", image], "mkfs.f2fs.log")
         with gzip.open(made + ".new", "wb") as out:
             out.writelines(blocks(image))
         os.rename(made + ".new", made)
@@ -208,7 +211,7 @@ def one_run(context, name, one, image, initrd):
     """Boot, collect garbage, and judge; return a row of the table."""
     log, kcsan = f"f2fs-{name}", one["kernel"].startswith("kcsan")
     args = [LINES.index(one["lines"]), one.get("delay", DELAY), 1, int(one.get("bias", False)),
-            one["seconds"], *one["beside"]]
+            one["seconds"], one["files"], *one["beside"]]
     # KCSAN has something to say of others, too
     append = (f"kunit.enable=0 panic_on_warn={int(not kcsan)} guest.test={SCRIPT} "
               "guest.args=" + ",".join(map(str, args)))

@@ -159,6 +159,16 @@ static const char *advise(struct command *cmd, int advice)
 			      cmd->numbers[1] * psize(), advice));
 }
 
+static const char *do_pageout(struct command *cmd)
+{
+	const char *got = advise(cmd, MADV_PAGEOUT);
+
+	/* How long a disk takes is not the schedule's, and /proc/meminfo is behind */
+	if (sched.needs_swap)
+		sleep(1);
+	return got;
+}
+
 static const char *do_cold(struct command *cmd)
 {
 	return advise(cmd, MADV_COLD);
@@ -234,16 +244,6 @@ static int under_writeback(void)
 	if (file)
 		fclose(file);
 	return kb;
-}
-
-/* To swap, until it is there: how long a disk takes is not the schedule's */
-static const char *do_pageout(struct command *cmd)
-{
-	const char *got = advise(cmd, MADV_PAGEOUT);
-
-	while (sched.needs_swap && under_writeback())
-		usleep(1000);
-	return got;
 }
 
 /* All that is there and not in use leaves the page cache, and the swap cache: by MGLRU */

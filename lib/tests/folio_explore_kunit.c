@@ -1368,7 +1368,7 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	KUNIT_ASSERT_EQ(test, 0, race_open(race, test, m->spec.shmem, FILE_PAGES));
 	err = m->spec.swap ? race_swapon(race) : 0;
 	if (err == -ENXIO)
-		kunit_skip(test, "there is no disk to swap to: needs CONFIG_BLK_DEV_RAM");
+		kunit_skip(test, "no swap: needs SWAP, BLK_DEV_RAM, and x86_64, arm64 or UML");
 	KUNIT_ASSERT_EQ(test, err, 0);
 	race->run = &ex->run;
 	ex->model = &folio_model;

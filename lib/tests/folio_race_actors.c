@@ -307,20 +307,23 @@ struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const c
 /* So few that no CPU keeps free ones for itself */
 #define SWAP_PAGES	512
 
-/* swapon() or swapoff(), which there is only as system calls */
+/* swapon() or swapoff(), which there is only as system calls; or %-ENXIO */
 static long swap_disk(struct race *race, int call)
 {
-#ifndef CONFIG_ARCH_HAS_SYSCALL_WRAPPER
-	return sys_call_table[call](race->disk, 0, 0, 0, 0, 0);
-#else
-	struct pt_regs regs = {};
+	struct pt_regs __maybe_unused regs = {};
 
-#ifdef CONFIG_ARM64
-	regs.regs[0] = race->disk;
-#else
+#if !defined(CONFIG_SWAP)
+	return -ENXIO;
+#elif defined(CONFIG_UML)
+	return sys_call_table[call](race->disk, 0, 0, 0, 0, 0);
+#elif defined(CONFIG_X86_64)
 	regs.di = race->disk;
-#endif
 	return sys_call_table[call](&regs);
+#elif defined(CONFIG_ARM64)
+	regs.regs[0] = race->disk;
+	return sys_call_table[call](&regs);
+#else
+	return -ENXIO;
 #endif
 }
 
@@ -350,7 +353,8 @@ static int make_swap(void)
  * @race: The fixture, which race_open() has set up.
  *
  * Context: The thread of the test.  Its paths begin in a file system of ours then.
- * Return: 0; %-ENXIO without CONFIG_BLK_DEV_RAM; or another error.
+ * Return: 0; %-ENXIO without CONFIG_SWAP or CONFIG_BLK_DEV_RAM, or on an architecture
+ * that swap_disk() does not know; or another error.
  */
 int race_swapon(struct race *race)
 {

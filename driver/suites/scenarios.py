@@ -71,9 +71,9 @@ def image(context, column, place):
                         kunit.ARCHS.get(place, build.UML))
 
 
-def wanted(column, place, idents=(), without=None):
+def wanted(column, place, idents=(), without=None, release=""):
     """What the suites of a kernel with sync points are to come to, all or some scenarios."""
-    want = expected.load("scenarios")[column]
+    want = expected.load("scenarios", release)[column]
     # A test fails if, and only if, what was claimed does happen
     want.update({SUITE + name: "pass" if model.good(claim.verdicts[column].partition(":")[0])
                  else "fail" for name, claim in claims().items()})
@@ -91,7 +91,7 @@ def judge(context, column, place, results, log, idents=(), without=None, rerun=R
     """Count what one kernel gave, all of it, less a suite, or some scenarios; return these."""
     printed = read(logfile(f"{log}.console"))
     where, scenarios = f"replays, {column}, {place}", model.parse(printed)
-    want = wanted(column, place, idents, without)
+    want = wanted(column, place, idents, without, context.base.release)
     if idents:
         results = {name: verdict for name, verdict in results.items()
                    if name in {SUITE + each for each in idents}}

@@ -62,7 +62,8 @@ class Expected(Case):
                     self.assertTrue(checks, name)
                     self.assertLessEqual({*checks.values()}, {"pass", "fail", "skip"}, name)
             # expected.load() is not asked for others by release
-            self.assertIn(name, ["alone", "schedule_files"] if "on" in text else names)
+            self.assertIn(name, ["alone", "scenarios", "schedule_files"] if "on" in text
+                          else names)
             for release, checks in text.get("on", {}).items():
                 self.assertIn(release, RELEASES)
                 self.assertLessEqual(set(checks), set(text["checks"]))

@@ -133,8 +133,7 @@ def by(claim):
 
 def without(claim, release="7.3"):
     """What came of a claim with its guard taken out, in the last ./run results."""
-    seen = results.load(release).get("guards", {}).get("columns", {}).get("", {})
-    said = []
+    seen, said = results.removed_guards(release), []
     for name in claim.named("mutant"):
         guard = mutant.Mutant(name)
         said.append(seen.get(name) or (f"fails {guard.fails[0]}" if guard.fails else "-"))

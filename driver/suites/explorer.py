@@ -3,6 +3,7 @@
 
 import contextlib
 import difflib
+import functools
 import os
 import re
 import shlex
@@ -73,6 +74,7 @@ def own_sets():
     return re.findall(r'\{ "([^"]+)", -?\d+ \}', table_of("sets"))
 
 
+@functools.cache
 def meanings():
     """{point: what its place is, and what comes next}."""
     return dict(re.findall(r'^MM_SYNC_POINT\((\w+), "([^"]+)"', read(POINTS), re.M))

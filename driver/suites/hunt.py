@@ -2,6 +2,7 @@
 """The hunt: all pairs and triples of actors, in all layouts, with more preemptions step by step."""
 
 import fnmatch
+import functools
 import itertools
 import json
 import os
@@ -253,7 +254,7 @@ class Hunt:
     def __init__(self, context, column, shard="0/1", guard=None):
         self.context, self.guard, self.images = context, guard, {}
         self.lock = threading.Lock()
-        self.column, self.shard = guard.name if guard else column, shard
+        self.column = guard.name if guard else column
         name = self.column + (f"-{shard.replace('/', '-of-')}" if shard != "0/1" else "")
         self.path = os.path.join(FOLDER, f"{name}.json")
         kernel = os.path.basename(os.path.dirname(self.image("")))
@@ -301,9 +302,13 @@ class Hunt:
             self.keep(bound, name, result, passed)
             self.caught += [name] * result.get("new", False)
 
+    @functools.cached_property
+    def with_guard(self):
+        return Hunt(self.context, "patched")
+
     def is_new(self, bound, name, result):
         """Does the kernel with the guard not have it?"""
-        there, _ = Hunt(self.context, "patched").explore(bound, name, LIMIT)
+        there, _ = self.with_guard.explore(bound, name, LIMIT)
         return kind(there) == "complete" or bool(there) and there["check"] != result["check"]
 
     def shrink(self, name, result):

@@ -37,6 +37,11 @@ def load(release):
     return json.loads(read(path(release))) if os.path.exists(path(release)) else {}
 
 
+def removed_guards(release):
+    """{mutant: what the sets came to without its guard}, in the last ./run results."""
+    return load(release).get("guards", {}).get("columns", {}).get("", {})
+
+
 def keep(base, part, columns):
     """columns: {kernel: {row: what it comes to}}."""
     kept = load(base.release)
@@ -131,17 +136,17 @@ def claims():
 def real_fixes():
     """The fixes of others that were taken out, or put in: what sees that, and what it took them."""
     rows = [["claim", "fix", "seen here by", "what it took others"]]
+    found = removed_guards(RELEASES[0])
     for name, claim in record.load().items():
         if claim.scenario:
             continue
         took = claim.effort or "not said"
         for each in claim.named("mutant"):
             guard = mutant.Mutant(each)
-            found = load(RELEASES[0]).get("guards", {}).get("columns", {}).get("", {}).get(each)
             dies = f"`{guard.dies}` (dies)" if guard.dies else ""
             runs = [f"`{check}`" for check in guard.fails if check != guard.dies]
             rows.append([f"`{name}`", f"out: {guard.removes}",
-                         ", ".join(filter(None, [found, *runs, dies])), took])
+                         ", ".join(filter(None, [found.get(each), *runs, dies])), took])
         for each in claim.named("fix"):
             fix = mutant.Fix(each)
             rows.append([f"`{name}`", f"in: {fix.adds}",
@@ -205,14 +210,15 @@ def tables():
 
 def matrix():
     """Guards x sets of the newest release, as a picture."""
-    kept, rows = load(RELEASES[0]).get("guards", {"on": "", "columns": {"": {}}}), {}
+    found, rows = removed_guards(RELEASES[0]), {}
     for name, guard in guards.explored_ones().items():
-        said = kept["columns"][""].get(name, "")
+        said = found.get(name, "")
         _, redundant, pair = said.partition(", the pair: ")
         rows[guard.removes] = dict.fromkeys(pair.split(", "), ("pair", False)) \
             if redundant else {which: (how, True) for which, _, how in
                                (each.partition(" ") for each in said.split(", "))}
-    heading = f"Linux {kept['on']}, a guard removed: the schedule and the check that catch it"
+    on = load(RELEASES[0]).get("guards", {}).get("on", "")
+    heading = f"Linux {on}, a guard removed: the schedule and the check that catch it"
     return svg.svg_matrix(heading, list(guards.sets_of([])), rows)
 
 

@@ -256,6 +256,7 @@ static void delete_neighbour(struct race *race)
 {
 	struct lruvec *lruvec;
 
+	/* Only the plain write leaves the folio on the list; it notes the folio's place there */
 	if (race->before)
 		KUNIT_EXPECT_PTR_EQ(race->test, race->neighbour->lru.next, &race->run->folio->lru);
 	if (!folio_isolate_lru(race->neighbour))

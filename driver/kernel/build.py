@@ -156,8 +156,9 @@ def kernel(base, commit, name, arch=X86_64, more=(), folder=None, kunitconfigs=K
                          os.path.basename(made))
     if os.path.exists(image):
         return image
-    if arch == X86_64 and not more and commit != base.commit and \
-            not os.path.exists(os.path.join(objects, "vmlinux")):
+    if (arch == X86_64 and not more and commit != base.commit
+            and os.path.isdir(ENV["CCACHE_DIR"])
+            and not os.path.exists(os.path.join(objects, "vmlinux"))):
         # Nothing is built here yet.  ccache has the objects of this kernel, if of any: each
         # configuration is part of all objects that are built from nothing with it.
         kernel(base, base.commit, "stock")

@@ -126,19 +126,25 @@ def judge_claim(tally, where, column, which, result, scenario):
                 f"{where}: {which} is '{said}', but its test is '{result}'", rerun)
 
 
+def in_short(log, which):
+    """What came of one scenario, for the line of its stage."""
+    return f"{which}: {model.verdict(model.parse(read(logfile(f'{log}.console'))).get(which))}"
+
+
 def on(context, column, place, idents=(), repeat=None):
     """Replay on one kernel; return {id: Scenario}."""
     name, log = KERNELS[column], log_of(context, column, place)
     rerun = f"{RERUN} --on {place}" if place == kunit.ARM64 else RERUN
+    suite = SUITE.rstrip(".") if idents else ""
     append = [f"folio_race_kunit.repeat={repeat}"] * bool(repeat)
     kernel = image(context, column, place)
     with stage(f"replay on {name}, {place}" + (f", {repeat} times" if repeat else "")) as this:
         if place in kunit.ARCHS:
-            results = kunit.exec_qemu(context, kernel, log, append=append,
+            results = kunit.exec_qemu(context, kernel, log, suite, append,
                                       arch=kunit.ARCHS[place])
         else:
-            results = kunit.exec_uml(context, kernel, log, append=append)
-        this.note = f"{len(results)} results"
+            results = kunit.exec_uml(context, kernel, log, suite, append=append)
+        this.note = in_short(log, idents[0]) if len(idents) == 1 else f"{len(results)} results"
     scenarios = judge(context, column, place, results, log, idents, rerun=rerun)
     console.is_clean(context, log, logfile(f"{log}.console"), rerun, KNOWN.get(column))
     if picture.CLAIM in scenarios and context.base.newest and not context.base.foreign:

@@ -96,6 +96,6 @@ class Measured(Case):
                 # Too much of it is no verdict
                 ("^$", "isolate.file", 100, 70, 110, 320),
                 (r"\(a\) isolate.file 1k, time: 1.030, not", "isolate.file", 100, 100, 103, 103)):
-            failed = failures_of(bench.judge, self.figures(work, exact),
+            failed = failures_of(bench.judge, [self.figures(work, exact)],
                                  [self.figures(work, value) for value in rounds])
             self.assertRegex("; ".join(failed), said, (work, rounds))

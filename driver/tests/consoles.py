@@ -81,6 +81,7 @@ REFUSED = """\
     # explore_param: ASSERTION FAILED at lib/tests/folio_explore_kunit.c:1144
     FTR/shmem: R can't reuse a page of shmem
 """
+SKIPPED = "[    1.500000]     ok 1 explore_param # SKIP no swap: needs SWAP\n"
 
 
 def found(name, text):

@@ -54,6 +54,9 @@ class Expected(Case):
         files = {name: text for name, text in files.items() if "checks" in text}
         sets = files.pop("sets")
         self.assertLessEqual({*sets["injected"]}, {*sets["checks"]})
+        for release, checks in sets["on"].items():
+            self.assertIn(release, RELEASES)
+            self.assertLessEqual(set(checks), set(sets["checks"]))
         self.assertEqual({*files}, {"alone", "kunit", "scenarios", "schedule_files", "selftests",
                                     "stress"})
         for name, text in files.items():

@@ -15,7 +15,17 @@ from driver.story import page as story_page
 from driver.story import text as story_text
 from driver.suites import explorer, guards
 from driver.tests import consoles
-from driver.tests.consoles import DONE, ERROR, FAILED, PANIC, PROGRESS, REFUSED, SCHEDULE, found
+from driver.tests.consoles import (
+    DONE,
+    ERROR,
+    FAILED,
+    PANIC,
+    PROGRESS,
+    REFUSED,
+    SCHEDULE,
+    SKIPPED,
+    found,
+)
 from driver.tests.helpers import Case, counted, failures_of, parsed, tally_of
 
 
@@ -264,9 +274,9 @@ class Explored(Case):
         self.assertIn(f"    ./run replay {SCHEDULE}\n", text)
         self.assertFail("no done line on standard input", self.added, PROGRESS)
 
-    def explore(self, of_stock, *columns, sets=("FTM", "TI", "FTK"), **how):
+    def explore(self, of_stock, *columns, sets=("FTM", "TI", "FTK"), release="7.3", **how):
         """of_stock: {set: what its console is on stock}."""
-        context = counted()
+        context = counted(release=release)
         self.patch(explorer, image_of=lambda context, column, name: column,
                    explored=lambda image, log, name, **how: found(
                        name, of_stock.get(name, DONE) if image == "stock" else DONE))
@@ -279,6 +289,24 @@ class Explored(Case):
         self.assertEqual([(column, one.spec) for column, one in results],
                          [(column, name) for column in ("stock", "patched")
                           for name in ("FTM", "TI", "FTK")])
+
+    def test_what_a_release_has_not_got(self):
+        """A set that skips is counted as such where that is expected, and fails elsewhere."""
+        self.assertEqual(set(explorer.expected.load("sets")["stock"]), set(explorer.SETS))
+        self.assertNotIn("skip", explorer.expected.load("sets")["stock"].values())
+        for release, text, how, counts in (
+                ("6.12", SKIPPED, {}, (0, 1, [])), ("6.12", SKIPPED, {"bound": 2}, (0, 1, [])),
+                ("6.12", DONE, {}, (0, 0, ["no violation, expected skip"])),
+                ("6.12", "", {}, (0, 0, ["no result, expected skip"])),
+                ("7.3", SKIPPED, {}, (0, 0, ["skip, expected no violation"])),
+                ("7.3", DONE, {}, (1, 0, []))):
+            _, tally = self.explore({"KL/swap": text}, ["stock"], sets=["KL/swap"],
+                                    release=release, **how)
+            failed = [line.split(": ", 1)[1].split(";")[0] for line in tally.failed]
+            self.assertEqual((tally.passed, tally.skipped, failed), counts, (release, text, how))
+        one = found("KL/swap", SKIPPED)
+        self.assertEqual((one.refused, one.held, one.caught, one.error),
+                         (True, False, False, "no swap: needs SWAP"))
 
     def test_failures(self):
         ti = {"TI": self.DIES_AT_ONCE}

@@ -19,7 +19,7 @@ SETS = [("FT", NO_BOUND), ("FTM", NO_BOUND), ("TB", NO_BOUND), ("FTR", NO_BOUND)
 # The same, on mutants that name them alone.
 NAMED = [("TLR", NO_BOUND), ("NG", NO_BOUND), ("FT/pair/size", NO_BOUND), ("TL/large", NO_BOUND),
          ("ST/pair/size", NO_BOUND), ("BC/mapped", NO_BOUND), ("KA/swap", NO_BOUND),
-         ("BK/swap", NO_BOUND)]
+         ("BK/swap", NO_BOUND), ("OE/large/size", NO_BOUND)]
 LIMIT = 600                 # seconds, for a set
 UNMUTATED = "none"
 ROWS = "guards"             # in context.shared: {name: {set: Found}}

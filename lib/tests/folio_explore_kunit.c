@@ -97,6 +97,7 @@ enum check {
 	CHECK_TAINT,
 	CHECK_LOCKDEP,
 	CHECK_EMPTY,
+	CHECK_INODE,
 	CHECK_LOST,
 	CHECK_STUCK,
 };
@@ -123,6 +124,7 @@ static const struct explore_check checks[] = {
 	[CHECK_TAINT]	= { "taint", "the kernel has reported something" },
 	[CHECK_LOCKDEP]	= { "lockdep", "lockdep has turned itself off" },
 	[CHECK_EMPTY]	= { "empty", "a file is evicted that has pages or shadows of pages", "EX" },
+	[CHECK_INODE]	= { "inode", "a file is evicted whose i_mmap_rwsem is held", "EX" },
 	[CHECK_LOST]	= { "lost", "an actor waits for a folio lock that nobody holds", "YX" },
 	[CHECK_STUCK]	= { "stuck", "the actors can't go on" },
 };
@@ -142,7 +144,7 @@ struct spec {
 	bool swap;			/* shmem, with a disk to swap to */
 	bool large;			/* it has the neighbour's page as well */
 	bool pair;			/* it has two pages, the neighbour has another */
-	bool size;			/* T changes the size of the file */
+	bool size;			/* T changes the size of the file; E finds it changed */
 	unsigned long reusers;		/* actors that may reuse the page */
 };
 
@@ -296,6 +298,34 @@ static void passed(struct mm_sync_run *run)
 	}
 }
 
+/* With a reference, for whatever reason: what has page @part then stays locked */
+static void split_keeping(struct race *race, unsigned int part)
+{
+	struct page *page = folio_page(race->run->folio, 0) + part;
+	struct folio *folio = page_folio(page);
+
+	if (!folio_try_get(folio))
+		return;
+	mm_sync_point(TEST_1, folio);
+	folio_lock(folio);
+	if (folio_test_large(folio))
+		split_huge_page(page);
+	folio = page_folio(page);
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+static void split_whole(struct race *race)
+{
+	split_keeping(race, 0);
+}
+
+/* As who takes that page offline */
+static void split_offline(struct race *race)
+{
+	split_keeping(race, nr_parts(&model_of_race(race)->spec) - 1);
+}
+
 /* Under writeback, as a user of the page cache without a reference */
 static struct folio *start_writeback(struct race *race, bool drop)
 {
@@ -400,9 +430,12 @@ static void insert(struct race *race)
 		race_add_folio(race, folio, INDEX);
 }
 
+/* The inode would be freed next */
 static void evict(struct race *race)
 {
 	truncate_inode_pages_final(race->mapping);
+	if (rwsem_is_locked(&race->mapping->i_mmap_rwsem))
+		check_failed(model_of_race(race), CHECK_INODE);
 }
 
 static void lock_for_a_moment(struct race *race)
@@ -479,7 +512,7 @@ static void sabotage(struct race *race)
 		mm_sync_point(FOLIO_PUT_FREE, folio);
 		break;
 	case CHECK_TAIL:
-		race_split(race);
+		split_keeping(race, 0);
 		mm_sync_point(FOLIO_PUT_FREE, folio_of_part(m, 1));
 		break;
 	case CHECK_TWICE:
@@ -521,6 +554,11 @@ static void sabotage(struct race *race)
 		break;
 	case CHECK_EMPTY:
 		xa_store(&race->mapping->i_pages, INDEX, xa_mk_value(1), GFP_KERNEL);
+		break;
+	case CHECK_INODE:
+		i_mmap_lock_read(race->mapping);
+		evict(race);
+		i_mmap_unlock_read(race->mapping);
 		break;
 	case CHECK_LOST:
 		mm_sync_queued(&never.wait, TASK_UNINTERRUPTIBLE);
@@ -582,7 +620,10 @@ static const struct actor actors[] = {
 	ACTOR_FILEMAP, ACTOR_TRUNCATE, ACTOR_MADVISE,
 	{ 'B', "bad", "truncates the pages around as well, or invalidates", second_pass,
 	  MAY_REMOVE | USES_FILE | WAITS_FOR_IT },
-	{ 'S', "split", "splits the folio, of which it has a reference", race_split, NEEDS_LARGE },
+	{ 'S', "split", "splits the folio, of which it has a reference", split_whole,
+	  NEEDS_LARGE },
+	{ 'O', "offline", "the same, but it is the last page that it needs", split_offline,
+	  NEEDS_LARGE },
 	{ 'L', "lookup", "looks the folio's last page up, or swaps it in", look_up_page,
 	  MAY_LOOK | USES_FILE },
 	{ 'N', "nocache", "writes the folio back, and drops it then", write_and_drop,
@@ -670,7 +711,7 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	if (spec->shmem && (spec->order || spec->size))
 		return "there are no large folios of shmem here, and its size stays";
 	if (spec->may & NEEDS_LARGE && !spec->order)
-		return "S splits a large folio: /large or /pair";
+		return "S and O split a large folio: /large or /pair";
 	if (spec->may & NEEDS_KILLED && !(spec->may & MAY_BE_KILLED))
 		return "Q kills Y, which is not there";
 	if (spec->may & MAY_EVICT && (spec->may & USES_FILE || spec->mapped || spec->shmem))
@@ -1223,7 +1264,9 @@ static void set_up(struct explorer *ex)
 		race->neighbour = folio;
 	else if (!cached(m, neighbour_index(&m->spec)))
 		race->neighbour = race_add_page(race, neighbour_index(&m->spec));
-	i_size_write(race->mapping->host, FILE_PAGES * PAGE_SIZE);
+	/* Before the file was evicted it was cut, and the folio could not be split then */
+	i_size_write(race->mapping->host, PAGE_SIZE *
+		     (m->spec.size && m->spec.may & MAY_EVICT ? CUT_PAGES : FILE_PAGES));
 	scoped_guard(rcu)
 		m->lruvec = folio_lruvec(folio);
 	if (!(m->spec.may & MAY_LOSE_LRU))

@@ -143,7 +143,6 @@ struct task_struct *race_start_thread(int (*fn)(void *data), void *data, const c
 
 void race_fault_neighbour(struct race *race);
 void race_truncate_page(struct race *race);
-void race_split(struct race *race);
 void race_madvise(struct race *race);
 void race_reclaim(struct race *race);
 void race_migrate(struct race *race);

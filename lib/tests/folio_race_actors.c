@@ -525,21 +525,6 @@ void race_truncate_page(struct race *race)
 	truncate_pagecache(inode, race->left << PAGE_SHIFT);
 }
 
-/* Split a folio of which it has a reference, for whatever reason */
-void race_split(struct race *race)
-{
-	struct folio *folio = race->run->folio;
-
-	if (!folio_try_get(folio))
-		return;
-	mm_sync_point(TEST_1, folio);
-	folio_lock(folio);
-	if (folio_test_large(folio))
-		split_folio(folio);
-	folio_unlock(folio);
-	folio_put(folio);
-}
-
 void race_madvise(struct race *race)
 {
 	if (race->advised)

@@ -570,6 +570,24 @@ static bool is_queued(const struct mm_sync_run *run, const struct mm_sync_actor 
 	return (run->queued | run->mortal) & BIT(actor - run->actors);
 }
 
+/*
+ * Can another actor have a spinlock?  Not one that has not begun, or has ended, or
+ * is between two of the things that it does.  Who has it then takes no part.
+ */
+static bool others_are_inside(const struct mm_sync_run *run, const struct mm_sync_actor *me)
+{
+	unsigned long inside = 0;
+
+	for (int i = 0; i < run->nr_events; i++) {
+		const struct mm_sync_event *event = run->events + i;
+		bool in_user_space = event->point >= MM_SYNC_USER_1 && event->point <= MM_SYNC_USER_8;
+
+		__assign_bit(event->actor, &inside, event->point != MM_SYNC_END && !in_user_space);
+	}
+	__clear_bit(me - run->actors, &inside);
+	return inside;
+}
+
 /* An actor, also one of an open run? */
 static bool has_to_wait(struct mm_sync_wait *wait)
 {
@@ -580,6 +598,8 @@ static bool has_to_wait(struct mm_sync_wait *wait)
 	if (!me || me->done || me->hold_off)
 		return false;
 	if (wait->type == MM_SYNC_FOLIO_LOCK && is_queued(sync.run, me))
+		return false;
+	if (wait->type == MM_SYNC_PTL && !sync.run->open && !others_are_inside(sync.run, me))
 		return false;
 	if (wait->type == MM_SYNC_RWSEM)
 		wait->type = rwsem_type(sync.run, wait->lock);

@@ -103,6 +103,12 @@ static void locks(struct fixture *fixture)
 	mm_sync_point(TEST_2, NULL);
 }
 
+static void locks_late(struct fixture *fixture)
+{
+	wait_for_completion(&fixture->never);
+	locks(fixture);
+}
+
 /* What down_read() and down_write() do themselves, as the hook is in there */
 static void reads_sem(struct fixture *fixture)
 {
@@ -438,6 +444,29 @@ static void bystander_passes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fixture->run.nr_events, 3);
 }
 
+/* This one has a lock for a while.  No actor has, so that it is no part of the story. */
+static void bystander_locks(struct kunit *test)
+{
+	struct fixture *fixture = test->priv;
+	unsigned int cpu = cpumask_any_but(cpu_online_mask, raw_smp_processor_id());
+
+	if (cpu >= nr_cpu_ids)
+		kunit_skip(test, "takes two CPUs");
+	add_thread(fixture, locks_late);
+	add_thread(fixture, locks);
+	add_step(fixture, 0, MM_SYNC_TEST_2);
+	start(fixture);
+	set_cpus_allowed_ptr(current, cpumask_of(cpu));
+
+	spin_lock(&fixture->lock);
+	complete(&fixture->never);
+	mdelay(20);
+	spin_unlock(&fixture->lock);
+
+	KUNIT_EXPECT_EQ(test, finish(fixture), 0);
+	expect_event(fixture, 0, 0, MM_SYNC_KIND_PASS, MM_SYNC_TEST_1);
+}
+
 /* ---- and those that can't be -------------------------------------------- */
 
 static void point_not_on_the_way(struct kunit *test)
@@ -730,6 +759,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(starts_itself),
 	KUNIT_CASE(holds_rcu_reader),
 	KUNIT_CASE(bystander_passes),
+	KUNIT_CASE(bystander_locks),
 	KUNIT_CASE(point_not_on_the_way),
 	KUNIT_CASE(actor_has_ended),
 	KUNIT_CASE(lock_is_taken),

@@ -13,8 +13,10 @@ TIME_LIMIT = 1800
 # KASAN takes an eighth of the memory, and keeps what was freed.
 MACHINE = {"kasan": ["-m", "1536M"]}
 # Emulated, with a checker on, the CPUs are too slow for each other to compare clocks; and one
-# test holds a thread that reads under RCU until kswapd has come by.
-APPEND = "tsc=reliable rcupdate.rcu_cpu_stall_timeout=300"
+# test holds a thread that reads under RCU until kswapd has come by.  no5lvl: identify_cpu() clears
+# boot_cpu_data's features for a moment.  If an interrupt comes then, KASAN takes an address of
+# five-level paging for wild.
+APPEND = "tsc=reliable rcupdate.rcu_cpu_stall_timeout=300 no5lvl"
 # All interleavings would take hours, and with KCSAN in vain: one actor runs at a time.
 # ./run test explores under UML with the other two.
 EXPLORER = "folio_explore"

@@ -5,7 +5,7 @@ series/<series>/<NN-slug>/ is one patch: its `message`, its `edits.diff` (change
 kernel has) and `files` (paths of the overlay files that it adds, which MAINTAINERS names).  What
 is in series/on-<release>/<series>/<NN-slug>/ takes the place of that on an older kernel, and its
 edits.diff may also change the overlay files that the patch adds; there may be a patch of its own
-as well.  All else is shared.
+as well.  With an empty message there, that kernel goes without the patch.  All else is shared.
 """
 
 import contextlib
@@ -92,7 +92,8 @@ def patches(series, release=RELEASES[0]):
         path = os.path.join(ROOT, where)
         slugs.update(slug for slug in (os.listdir(path) if os.path.isdir(path) else ())
                      if os.path.isdir(os.path.join(path, slug)))
-    return [Patch(series, slug, release) for slug in sorted(slugs)]
+    known = [Patch(series, slug, release) for slug in sorted(slugs)]
+    return [patch for patch in known if patch.message]
 
 
 @contextlib.contextmanager

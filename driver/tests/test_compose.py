@@ -120,6 +120,10 @@ class SmallSeries(Case):
         (one, first), _, (three, _) = self.composed("6.12")
         self.assertEqual(self.base.git("show", f"{first}:mm/swap.c"), "int a;\nint d;")
         self.assertEqual((one.message, three.slug), (MESSAGE, "03-three"))
+        # And what it goes without
+        put(self.root + "/series/on-6.12/mm", {"02-two/message": ""})
+        self.assertEqual([patch.slug for patch, _ in self.composed("6.12")],
+                         ["01-one", "03-three"])
         self.assertEqual(len(self.composed()), 2)
 
     def test_refused(self):

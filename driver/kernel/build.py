@@ -156,16 +156,18 @@ def kernel(base, commit, name, arch=X86_64, more=(), folder=None, kunitconfigs=K
                          os.path.basename(made))
     if os.path.exists(image):
         return image
-    if (arch == X86_64 and not more and commit != base.commit
-            and os.path.isdir(ENV["CCACHE_DIR"])
-            and not os.path.exists(os.path.join(objects, "vmlinux"))):
-        # Nothing is built here yet.  ccache has the objects of this kernel, if of any: each
-        # configuration is part of all objects that are built from nothing with it.
+    # Nothing is built here yet?  ccache has the objects of the stock kernel, if of any: each
+    # configuration is part of all objects that are built from nothing with it.
+    first = (arch == X86_64 and not more and os.path.isdir(ENV["CCACHE_DIR"])
+             and not os.path.exists(os.path.join(objects, "vmlinux")))
+    if first and commit != base.commit:
         kernel(base, base.commit, "stock")
     with base.tree, stage(f"build {name}" + {UML: ", UML", ARM64: ", arm64"}.get(arch, "")):
         base.checkout(commit)
-        configure(base, arch, f"config-{arch}-{name}.log", objects, kunitconfigs, more)
-        make(base, objects, f"build-{arch}-{name}.log", *options(arch), os.path.basename(made))
+        # Of a tree that has the lab's mails there is no stock kernel, but its configuration
+        for suites in [()] * (first and base.has_points) + [kunitconfigs]:
+            configure(base, arch, f"config-{arch}-{name}.log", objects, suites, more)
+            make(base, objects, f"build-{arch}-{name}.log", *options(arch), os.path.basename(made))
         keep(os.path.join(objects, made), image)
     return image
 

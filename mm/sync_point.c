@@ -580,9 +580,10 @@ static bool others_are_inside(const struct mm_sync_run *run, const struct mm_syn
 
 	for (int i = 0; i < run->nr_events; i++) {
 		const struct mm_sync_event *event = run->events + i;
-		bool in_user_space = event->point >= MM_SYNC_USER_1 && event->point <= MM_SYNC_USER_8;
+		enum mm_sync_point point = event->point;
 
-		__assign_bit(event->actor, &inside, event->point != MM_SYNC_END && !in_user_space);
+		__assign_bit(event->actor, &inside, point != MM_SYNC_END &&
+			     (point < MM_SYNC_USER_1 || point > MM_SYNC_USER_8));
 	}
 	__clear_bit(me - run->actors, &inside);
 	return inside;

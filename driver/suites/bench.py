@@ -3,10 +3,11 @@
 
 Instructions are counted by QEMU (-icount: the time stamp counter of the guest counts them), one
 boot a kernel.  Two boots of one kernel count the same, but what a file system does beside the work
-differs from one measurement to the next: of these, too, the median counts.  Time is that of UML, which runs the kernel's code as it is on the
-CPUs of this machine.  The three kernels are up side by side, and measure in turn: the machine is
-not for itself, and is faster and slower all the time.  What counts is the ratio within a round.
-Where the interval of confidence is too wide for a bar, the verdict is too noisy, not a failure.
+differs from one measurement to the next: of these, too, the median counts.  Time is that of UML,
+which runs the kernel's code as it is on the CPUs of this machine.  The three kernels are up side by
+side, and measure in turn: the machine is not for itself, and is faster and slower all the time.
+What counts is the ratio within a round.  Where the interval of confidence is too wide for a bar,
+the verdict is too noisy, not a failure.
 """
 import contextlib
 import json

@@ -100,9 +100,12 @@ def kind(result):
 
 def load(path):
     try:
-        return json.loads(read(path))
+        found = json.loads(read(path))
     except (OSError, ValueError) as failure:
         raise Fail(f"{shown(path)} can't be read: {failure}") from None
+    if not isinstance(found, dict) or not {"on", "kernel", "sets"} <= found.keys():
+        raise Fail(f"{shown(path)}: these are no results of a hunt")
+    return found
 
 
 def files():

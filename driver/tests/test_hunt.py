@@ -176,6 +176,7 @@ class Hunts(Case):
         hunt.print_sum([])
         self.assertNotIn("on patched", self.printed())
         self.assertFail("can't be read", hunt.print_sum, ["nothing.json"])
+        self.assertFail("no results of a hunt", hunt.print_sum, ["driver/results/7.3.json"])
         self.patch(hunt, FOLDER="/nowhere")
         self.assertFail("there is no result", hunt.print_sum, [])
 

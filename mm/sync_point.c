@@ -259,7 +259,7 @@ static pgoff_t file_size(const struct address_space *mapping)
 	return mapping ? DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE) : 0;
 }
 
-/* No other actor runs meanwhile.  What this reads in vain has a fixup. */
+/* Without sync.lock, as it may fault.  No other actor runs meanwhile. */
 static void read_folio(const struct folio *folio, const struct address_space *mapping,
 		       struct mm_sync_state *state)
 {
@@ -279,12 +279,23 @@ static void read_folio(const struct folio *folio, const struct address_space *ma
 	state->index = folio->index;
 }
 
-/*
- * With sync.lock held: record what @me has got to, which is about @folio.  It may be
- * the end of the step, if it can be held.
- */
+/* If it is this task's turn */
+static void read_state(struct mm_sync_state *state)
+{
+	const struct address_space *mapping = NULL;
+	const struct folio *folio = NULL;
+
+	scoped_guard(raw_spinlock_irqsave, &sync.lock)
+		if (sync.turn == current) {
+			folio = folio_to_read(sync.run, NULL);
+			mapping = sync.run->mapping;
+		}
+	read_folio(folio, mapping, state);
+}
+
+/* Record what @me has got to; it may be the end of the step, if it can be held */
 static void record(struct mm_sync_run *run, struct mm_sync_actor *me,
-		   const struct folio *folio, enum mm_sync_kind kind,
+		   const struct mm_sync_state *state, enum mm_sync_kind kind,
 		   enum mm_sync_point point, bool hold)
 {
 	unsigned int index = me - run->actors;
@@ -304,8 +315,8 @@ static void record(struct mm_sync_run *run, struct mm_sync_actor *me,
 		.kind = kind,
 		.lock = kind == MM_SYNC_KIND_WAIT ? me->wait.type : 0,
 		.point = point,
+		.state = *state,
 	};
-	read_folio(folio_to_read(run, folio), run->mapping, &event->state);
 
 	if (!step || step->actor != index)
 		return;
@@ -485,9 +496,12 @@ static void freed_by_bystander(const struct folio *folio)
  */
 void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 {
+	const struct address_space *mapping;
+	const struct folio *to_read;
+	struct mm_sync_state state;
 	struct mm_sync_actor *me;
 	struct mm_sync_run *run;
-	bool spin = irqs_disabled(), hold = may_hold();
+	bool hold, spin = irqs_disabled();
 	unsigned long flags;
 
 	if (READ_ONCE(sync.turn) != current || !in_task()) {
@@ -499,12 +513,24 @@ void __mm_sync_point(enum mm_sync_point point, struct folio *folio)
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	run = sync.run;
-	if (sync.turn != current || run->passing || !is_under_test(run, folio))
-		goto out;
+	if (sync.turn != current || run->passing || !is_under_test(run, folio)) {
+		raw_spin_unlock_irqrestore(&sync.lock, flags);
+		return;
+	}
+	to_read = folio_to_read(run, folio);
+	mapping = run->mapping;
 	me = current_actor(run);
-	spin = spin && !me->hold_off && !run->passed && may_spin(run, me);
-	hold = spin || (hold && !me->hold_off);
-	record(run, me, folio, MM_SYNC_KIND_PASS, point, hold);
+	hold = !me->hold_off;
+	spin = spin && hold && !run->passed && may_spin(run, me);
+	raw_spin_unlock_irqrestore(&sync.lock, flags);
+
+	hold = spin || (hold && may_hold());
+	read_folio(to_read, mapping, &state);
+
+	raw_spin_lock_irqsave(&sync.lock, flags);
+	if (sync.turn != current)	/* opened meanwhile */
+		goto out;
+	record(run, me, &state, MM_SYNC_KIND_PASS, point, hold);
 	if (hold) {
 		pass_on(run, me);
 		if (spin)
@@ -609,10 +635,11 @@ static bool has_to_wait(struct mm_sync_wait *wait)
 
 /* With sync.lock held */
 static void record_wait(struct mm_sync_run *run, struct mm_sync_actor *me,
-			const struct mm_sync_wait *wait, unsigned long *flags)
+			const struct mm_sync_wait *wait, const struct mm_sync_state *state,
+			unsigned long *flags)
 {
 	me->wait = *wait;
-	record(run, me, NULL, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
+	record(run, me, state, MM_SYNC_KIND_WAIT, MM_SYNC_WAIT, true);
 	pass_on(run, me);
 	wait_for_turn(run, me, flags);
 	me->wait.lock = NULL;
@@ -620,6 +647,7 @@ static void record_wait(struct mm_sync_run *run, struct mm_sync_actor *me,
 
 static void wait_for_lock(struct mm_sync_wait *wait)
 {
+	struct mm_sync_state state;
 	struct mm_sync_run *run;
 	unsigned long flags;
 	bool open;
@@ -633,11 +661,12 @@ static void wait_for_lock(struct mm_sync_wait *wait)
 	/* Who takes no part lets go of it soon; no actor does */
 	for (int us = 0; us < BYSTANDER_US && lock_taken(wait); us++)
 		udelay(1);
+	read_state(&state);
 
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	run = sync.run;
 	if (sync.turn == current && lock_taken(wait))
-		record_wait(run, current_actor(run), wait, &flags);
+		record_wait(run, current_actor(run), wait, &state, &flags);
 	open = !run || run->open;
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
 	/* Those that take an rw_semaphore sleep by themselves, in a queue */
@@ -678,8 +707,8 @@ bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
 	const struct mm_sync_wait wait = {
 		.type = MM_SYNC_WAKEUP, .lock = entry, .state = task_state,
 	};
+	struct mm_sync_state state;
 	unsigned long flags;
-	bool waits;
 
 	if (!in_task())
 		return false;
@@ -693,15 +722,18 @@ bool __mm_sync_queued(struct wait_queue_entry *entry, unsigned int task_state)
 	}
 	if (READ_ONCE(sync.turn) != current)
 		return false;
+	scoped_guard(raw_spinlock_irqsave, &sync.lock)
+		if (sync.turn != current || !is_queued(sync.run, current_actor(sync.run)))
+			return false;
+
+	/* From here on a wakeup may be missed: it has to look again */
+	__set_current_state(TASK_RUNNING);
+	read_state(&state);
 	raw_spin_lock_irqsave(&sync.lock, flags);
-	waits = sync.turn == current && is_queued(sync.run, current_actor(sync.run));
-	if (waits) {
-		/* From here on a wakeup may be missed: it has to look again */
-		__set_current_state(TASK_RUNNING);
-		record_wait(sync.run, current_actor(sync.run), &wait, &flags);
-	}
+	if (sync.turn == current)
+		record_wait(sync.run, current_actor(sync.run), &wait, &state, &flags);
 	raw_spin_unlock_irqrestore(&sync.lock, flags);
-	return waits;
+	return true;
 }
 
 static unsigned long pages_of(unsigned int first, unsigned int order)
@@ -958,14 +990,15 @@ static void count_left(struct mm_sync_run *run, struct mm_sync_actor *actor)
 		complete(&run->all_left);
 }
 
-static void end_turn(struct mm_sync_run *run, struct mm_sync_actor *me)
+static void end_turn(struct mm_sync_run *run, struct mm_sync_actor *me,
+		     const struct mm_sync_state *state)
 {
 	bool mine = sync.turn == current;
 
 	if (me->done)
 		return;
 	if (mine)
-		record(run, me, NULL, MM_SYNC_KIND_END, MM_SYNC_END, true);
+		record(run, me, state, MM_SYNC_KIND_END, MM_SYNC_END, true);
 	count_ended(run, me);
 	if (mine)
 		pass_on(run, me);
@@ -981,14 +1014,16 @@ static void end_turn(struct mm_sync_run *run, struct mm_sync_actor *me)
  */
 int mm_sync_again(struct mm_sync_run *run)
 {
+	struct mm_sync_state state;
 	struct mm_sync_actor *me;
 	unsigned long flags;
 	int ret = -ECANCELED;
 
+	read_state(&state);
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	me = current_actor(run);
 	if (me) {
-		end_turn(run, me);
+		end_turn(run, me, &state);
 		wait_for_turn(run, me, &flags);
 		if (sync.turn == current)
 			ret = 0;
@@ -1007,13 +1042,15 @@ int mm_sync_again(struct mm_sync_run *run)
  */
 void mm_sync_leave(struct mm_sync_run *run)
 {
+	struct mm_sync_state state;
 	struct mm_sync_actor *me;
 	unsigned long flags;
 
+	read_state(&state);
 	raw_spin_lock_irqsave(&sync.lock, flags);
 	me = current_actor(run);
 	if (me) {
-		end_turn(run, me);
+		end_turn(run, me, &state);
 		count_left(run, me);
 	}
 	raw_spin_unlock_irqrestore(&sync.lock, flags);

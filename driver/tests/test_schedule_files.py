@@ -175,6 +175,13 @@ class Follow(Case):
         self.assertEqual([schedule_files.needs(os.path.join(folder, name))
                           for name in ("a.sched", "b.sched")], [" guest.swap", ""])
 
+    def test_ends(self):
+        """What differs in a guest of its own leaves nothing behind."""
+        paths = schedule_files.paths()
+        names = "report.sched", "beyond_eof.sched", "wakeup.sched"
+        self.assertEqual([name for name in names if schedule_files.ends(paths[name])],
+                         ["report.sched", "beyond_eof.sched"])
+
     def test_shipped(self):
         files = schedule_files.paths()
         listed = read(os.path.join(ROOT, "series/lab/07-run-system-calls-on-a/files"))

@@ -164,8 +164,11 @@ def kernel(base, commit, name, arch=X86_64, more=(), folder=None, kunitconfigs=K
         kernel(base, base.commit, "stock")
     with base.tree, stage(f"build {name}" + {UML: ", UML", ARM64: ", arm64"}.get(arch, "")):
         base.checkout(commit)
-        # Of a tree that has the lab's mails there is no stock kernel, but its configuration
-        for suites in [()] * (first and base.has_points) + [kunitconfigs]:
+        configurations = [kunitconfigs]
+        if first and base.has_points:
+            # There is no stock kernel of such a tree, but it can be configured as one
+            configurations.insert(0, ())
+        for suites in configurations:
             configure(base, arch, f"config-{arch}-{name}.log", objects, suites, more)
             make(base, objects, f"build-{arch}-{name}.log", *options(arch), os.path.basename(made))
         keep(os.path.join(objects, made), image)

@@ -126,11 +126,6 @@ def judge_claim(tally, where, column, which, result, scenario):
                 f"{where}: {which} is '{said}', but its test is '{result}'", rerun)
 
 
-def in_short(log, which):
-    """What came of one scenario, for the line of its stage."""
-    return f"{which}: {model.verdict(model.parse(read(logfile(f'{log}.console'))).get(which))}"
-
-
 def on(context, column, place, idents=(), repeat=None):
     """Replay on one kernel; return {id: Scenario}."""
     name, log = KERNELS[column], log_of(context, column, place)
@@ -144,8 +139,10 @@ def on(context, column, place, idents=(), repeat=None):
                                       arch=kunit.ARCHS[place])
         else:
             results = kunit.exec_uml(context, kernel, log, suite, append=append)
-        this.note = in_short(log, idents[0]) if len(idents) == 1 else f"{len(results)} results"
-    scenarios = judge(context, column, place, results, log, idents, rerun=rerun)
+        this.note = f"{len(results)} results"
+        scenarios = judge(context, column, place, results, log, idents, rerun=rerun)
+        if len(idents) == 1:
+            this.note = f"{idents[0]}: {model.verdict(scenarios.get(idents[0]))}"
     console.is_clean(context, log, logfile(f"{log}.console"), rerun, KNOWN.get(column))
     if picture.CLAIM in scenarios and context.base.newest and not context.base.foreign:
         picture.is_current(context.tally, f"{name}, {place}", scenarios[picture.CLAIM])

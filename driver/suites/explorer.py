@@ -44,8 +44,9 @@ REFUSED = re.compile(r"ASSERTION FAILED at .*\n(?:\[[^]]*\])*\s*(.*)")
 # Of a done line: what is shown, and what is the same wherever and whenever it is explored.
 SHOWN = ["random", "schedules", "interleavings", "states", "outcomes", "ms", "rate"]
 SAME = ["schedules", "interleavings", "states", "outcomes", "states_digest", "schedules_digest"]
-# With an actor that migrates, states are as many under UML as under QEMU, but other ones.  Why is
-# not known: it is neither the accessed bit of PTEs nor the flags of the new folio.
+# With an actor that migrates, states are as many under UML as under QEMU, but other ones: UML's
+# migration entries have no room for the PTE's accessed bit (migration_entry_supports_ad()), from
+# which truncation sets PG_referenced.  Without these two the digests are the same.
 MIGRATES, OF_ONE_PLACE = "C", {"states_digest"}
 
 

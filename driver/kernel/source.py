@@ -20,7 +20,7 @@ from driver.kernel import debian
 
 # The kernels that there are mails for; the first that can be had is the base if none is named.
 RELEASES = ("7.3", "6.12")
-NEEDED_GIB, FURTHER_GIB = 12, 4        # for all, and for one more base
+NEEDED_GIB, FURTHER_GIB = 10, 3        # for all, and for one more base
 # What a build in a tree leaves there, or most of it.
 BUILT = re.compile(r"^\.(config.*|version|missing-syscalls\.d|tmp_.*|.*\.(cmd|d|o))$|"
                    r"^(vmlinux|bzImage|System\.map|modules\.\w+|vmlinux\.lds|vdso.*\.lds)$|"

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 
-from driver.core.paths import OUT, ROOT
+from driver.core.paths import OUT, ROOT, read
 from driver.core.process import output
 from driver.core.stage import Fail
 from driver.kernel import compose, maintainers
@@ -76,6 +76,22 @@ class Tree:
             raise Fail(f"{self.name} is not on a branch, which has all commits: end the rebase "
                        "that is going on, or check out series")
 
+    def check_overlay(self, files):
+        """What was changed here since out/tree was made would be lost."""
+        made_of = self.base.git("config", "--get", KNOWN).strip()
+        for path in files:
+            here = os.path.join(ROOT, path)
+            if os.path.exists(here) and read(here) not in (self.at(made_of, path),
+                                                           self.at("HEAD", path)):
+                raise Fail(f"{path} has changes that are not in {self.name}: make them there, "
+                           f"in a commit, and undo them here (git checkout {path})")
+
+    def at(self, commit, path):
+        """A file in a commit, or None."""
+        if self.git("ls-tree", commit, "--", path):
+            return self.git("show", f"{commit}:{path}")
+        return None
+
     def commits(self):
         """{series: [(subject, commit, files added, files edited)]} of base..HEAD."""
         fresh = {series: [] for series in SERIES}
@@ -117,6 +133,8 @@ class Tree:
         fresh = self.commits()
         if not self.base.newest:
             return self.take_back_older(fresh)
+        self.check_overlay([path for commits in fresh.values() for _, _, files, _ in commits
+                            for path in files])
         for series, commits in fresh.items():
             for patch in patches(series):
                 shutil.rmtree(os.path.join(ROOT, patch.dir))

@@ -11,6 +11,7 @@ from driver.core.paths import ROOT
 from driver.core.stage import Fail
 from driver.core.tally import Tally
 from driver.kernel import compose, mails, source
+from driver.kernel import tree as tree_module
 from driver.kernel import context as contexts
 from driver.kernel.compose import KERNELS, LAB, MM, SERIES, STOCK_LAB, TCP
 from driver.kernel.context import Commits
@@ -71,6 +72,21 @@ class Import(Case):
         self.assertEqual({series: "".join(sha for _, sha, *_ in commits)
                           for series, commits in tree.commits().items()},
                          {MM: "1", TCP: "23", LAB: "45"})
+
+    def test_overlay_is_not_lost(self):
+        """A file that was changed here as well, after out/tree was made."""
+        made, head = {"a.c": "1\n"}, {"a.c": "2\n", "b.c": "3\n"}
+        tree = Tree(mock.Mock(suffix="", ident="v7.3.4", newest=True))
+        tree.base.git.return_value = "made\n"
+        self.patch(tree, at=lambda commit, path: (made if commit == "made" else head).get(path))
+        for here, lost in (({}, None), ({"a.c": "1\n"}, None), ({"a.c": "2\n"}, None),
+                           ({"a.c": "x\n"}, "a.c"), ({"b.c": "x\n"}, "b.c")):
+            self.patch(tree_module, ROOT=self.folder(here))
+            if lost:
+                self.assertFail(f"{lost} has changes that are not in out/tree",
+                                tree.check_overlay, head)
+            else:
+                tree.check_overlay(head)
 
 
 class SmallSeries(Case):

@@ -20,8 +20,9 @@ from driver.suites import explorer
 from driver.suites.explorer import NO_BOUND
 
 FOLDER = os.path.join(OUT, "hunt")
-# Sabotage; those that break a rule themselves, for which there are sets; one that there is for Y
-LEFT_OUT = set("XIWQ")
+# Sabotage; those that break a rule themselves, and one that faults, for which there are sets; one
+# that there is for Y
+LEFT_OUT = set("XIWHQ")
 WITH = {"Y": "YQ"}
 # {layout: the actor that it is for, if for one alone}
 LAYOUTS = {"": "", "/before": "", "/mapped": "", "/shmem": "", "/swap": "",

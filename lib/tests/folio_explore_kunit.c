@@ -124,7 +124,7 @@ static const struct explore_check checks[] = {
 	[CHECK_TAINT]	= { "taint", "the kernel has reported something" },
 	[CHECK_LOCKDEP]	= { "lockdep", "lockdep has turned itself off" },
 	[CHECK_EMPTY]	= { "empty", "a file is evicted that has pages or shadows of pages", "EX" },
-	[CHECK_INODE]	= { "inode", "a file is evicted whose i_mmap_rwsem is held", "EX" },
+	[CHECK_INODE]	= { "inode", "a file is evicted that has a lock which is held", "EX" },
 	[CHECK_LOST]	= { "lost", "an actor waits for a folio lock that nobody holds", "YX" },
 	[CHECK_STUCK]	= { "stuck", "the actors can't go on" },
 };
@@ -159,6 +159,7 @@ struct model {
 	void *entries[4];		/* swap entries that the page has had */
 	unsigned int nr_entries;
 	long free_slots;
+	bool unmapped;			/* by E, so that H faults no more */
 	enum check sabotage;		/* for actor X: which check is to fail */
 	unsigned long taint;
 };
@@ -430,12 +431,46 @@ static void insert(struct race *race)
 		race_add_folio(race, folio, INDEX);
 }
 
+/*
+ * The second time, when it may not drop the mmap_lock to wait: it does so if it
+ * is killed.  One that is present would spin for a PTL that an actor is held with.
+ */
+static void fault_again(struct race *race)
+{
+	const unsigned int flags = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_TRIED | FAULT_FLAG_KILLABLE;
+	unsigned long addr = race->addr + INDEX * PAGE_SIZE;
+	struct model *m = model_of_race(race);
+	struct vm_area_struct *vma;
+	vm_fault_t ret = 0;
+
+	mmap_read_lock(race->mm);
+	vma = vma_lookup(race->mm, addr);
+	if (vma && !m->unmapped && !pte_present(ptep_get(m->ptes[INDEX])))
+		ret = handle_mm_fault(vma, addr, flags, NULL);
+	if (!(ret & VM_FAULT_RETRY))
+		mmap_read_unlock(race->mm);
+}
+
+/* munmap(), and close(), by whoever had it mapped */
+static void unmap(struct race *race)
+{
+	mmap_write_lock(race->mm);
+	unmap_mapping_range(race->mapping, 0, 0, 1);
+	model_of_race(race)->unmapped = true;
+	mmap_write_unlock(race->mm);
+}
+
 /* The inode would be freed next */
 static void evict(struct race *race)
 {
+	struct model *m = model_of_race(race);
+
+	if (m->spec.may & FAULTS_IT)
+		unmap(race);
 	truncate_inode_pages_final(race->mapping);
-	if (rwsem_is_locked(&race->mapping->i_mmap_rwsem))
-		check_failed(model_of_race(race), CHECK_INODE);
+	if (rwsem_is_locked(&race->mapping->i_mmap_rwsem) ||
+	    rwsem_is_locked(&race->mapping->invalidate_lock))
+		check_failed(m, CHECK_INODE);
 }
 
 static void lock_for_a_moment(struct race *race)
@@ -633,12 +668,14 @@ static const struct actor actors[] = {
 	{ 'C', "compact", "migrates the folio", race_migrate, MAY_MOVE | MAY_TAKE_ANY },
 	{ 'A', "add", "reads the page again, or faults it in", insert,
 	  MAY_MOVE | MAY_INSERT | USES_FILE },
+	{ 'H', "fault", "faults the page in, which has to be read, and may be killed", fault_again,
+	  MAY_MOVE | MAY_INSERT | MAY_BE_KILLED | FAULTS_IT },
 	{ 'E', "evict", "evicts the file, which nobody uses", evict,
 	  MAY_EVICT | WAITS_FOR_IT },
 	{ 'U', "lock", "has the folio locked for a moment", lock_for_a_moment },
 	{ 'Y', "killable", "locks the folio, and may be killed while it waits", lock_killable,
 	  MAY_BE_KILLED },
-	{ 'Q', "kill", "kills Y", kill_actor, NEEDS_KILLED },
+	{ 'Q', "kill", "kills Y and H", kill_actor, NEEDS_KILLED },
 	{ 'P', "put", "puts a reference of its own", put_reference, NEEDS_REF },
 	{ 'I', "isolate", "isolates, without a reference of its own", isolate_stale,
 	  MAY_ISOLATE | BREAKS_RULES },
@@ -713,11 +750,13 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	if (spec->may & NEEDS_LARGE && !spec->order)
 		return "S and O split a large folio: /large or /pair";
 	if (spec->may & NEEDS_KILLED && !(spec->may & MAY_BE_KILLED))
-		return "Q kills Y, which is not there";
+		return "Q kills Y and H, which are not there";
 	if (spec->may & MAY_EVICT && (spec->may & USES_FILE || spec->mapped || spec->shmem))
 		return "E evicts a file of ramfs that nobody else uses or maps";
 	if (spec->may & MAY_INSERT && ((spec->shmem && !spec->swap) || spec->order))
 		return "A adds a page of shmem with /swap only, and no large folio";
+	if (spec->may & FAULTS_IT && (spec->shmem || spec->order))
+		return "H faults a page of ramfs in";
 	if (spec->may & WRITES_BACK && spec->shmem)
 		return "N and G write back in the page cache, shmem does in the swap cache only";
 	/* The neighbour is a page of the folio */
@@ -1258,6 +1297,9 @@ static void set_up(struct explorer *ex)
 	}
 	run->folio = folio;
 	run->keep = true;
+	if (m->spec.may & FAULTS_IT)
+		folio_clear_uptodate(folio);
+	m->unmapped = false;
 	if (m->spec.swap)
 		write_page(m, folio);
 	if (m->spec.large)

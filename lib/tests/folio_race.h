@@ -78,7 +78,8 @@ enum {
 	NEEDS_KILLED	= BIT(16),	/* such an actor */
 	WRITES_BACK	= BIT(17),
 	WAITS_FOR_IT	= BIT(18),	/* in the queue of the folio */
-	BREAKS_RULES	= BIT(19),	/* its WARNs are what there is to be seen */
+	FAULTS_IT	= BIT(19),	/* the page, which is not uptodate yet */
+	BREAKS_RULES	= BIT(20),	/* its WARNs are what there is to be seen */
 };
 
 /* An actor: what a thread of a race does */

@@ -26,7 +26,8 @@ LEFT_OUT = set("XIWHQ")
 WITH = {"Y": "YQ"}
 # {layout: the actor that it is for, if for one alone}
 LAYOUTS = {"": "", "/before": "", "/mapped": "", "/shmem": "", "/swap": "",
-           "/cold/mapped": "M", "/invalidate": "B", "/large": "", "/pair/size": ""}
+           "/cold/mapped": "M", "/invalidate": "B", "/large": "", "/pair/size": "",
+           "/large/size/dirty": ""}
 # How many actors, and how many preemptions at most: in this order, while there is time
 ROUNDS = ((1, NO_BOUND), (2, NO_BOUND), (3, 0), (3, 1), (3, 2), (3, NO_BOUND))
 LIMIT = 120                 # seconds, for a set: what takes longer is not complete

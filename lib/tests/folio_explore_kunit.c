@@ -22,6 +22,7 @@
 #include <linux/swap.h>
 #include <linux/swapops.h>
 #include <linux/vmalloc.h>
+#include <linux/writeback.h>
 #include <asm/sections.h>
 #include "../../mm/internal.h"
 #include "../../mm/swap.h"
@@ -79,6 +80,7 @@ MODULE_PARM_DESC(states_log2, "log2 of how many states can be told apart");
 enum check {
 	CHECK_PTE,
 	CHECK_INDEX,
+	CHECK_BEYOND,
 	CHECK_LOOKUP,
 	CHECK_PLACE,
 	CHECK_DIRTY,
@@ -106,6 +108,7 @@ enum check {
 static const struct explore_check checks[] = {
 	[CHECK_PTE]	= { "pte", "a PTE maps a folio that is not in the page cache" },
 	[CHECK_INDEX]	= { "index", "a PTE maps a folio of another index" },
+	[CHECK_BEYOND]	= { "beyond", "a PTE maps a page beyond the end of the file" },
 	[CHECK_LOOKUP]	= { "lookup", "a lookup returns a folio of another index", "X/large" },
 	[CHECK_PLACE]	= { "place", "the page cache has a folio at another index", "X/large" },
 	[CHECK_DIRTY]	= { "dirty", "a folio leaves the page cache under writeback" },
@@ -145,6 +148,7 @@ struct spec {
 	bool large;			/* it has the neighbour's page as well */
 	bool pair;			/* it has two pages, the neighbour has another */
 	bool size;			/* T changes the size of the file; E finds it changed */
+	bool dirty;			/* the folio is */
 	unsigned long reusers;		/* actors that may reuse the page */
 };
 
@@ -528,6 +532,10 @@ static void sabotage(struct race *race)
 	case CHECK_INDEX:
 		race_insert_page(race, FIRST);
 		break;
+	case CHECK_BEYOND:
+		race_fault_neighbour(race);
+		i_size_write(race->mapping->host, 0);
+		break;
 	case CHECK_LOOKUP:
 		folio->index = LAST;
 		local_irq_disable();
@@ -702,6 +710,7 @@ static const struct {
 	{ "large", offsetof(struct spec, large) },
 	{ "pair", offsetof(struct spec, pair) },
 	{ "size", offsetof(struct spec, size) },
+	{ "dirty", offsetof(struct spec, dirty) },
 };
 
 /* Return NULL, or what is wrong with it */
@@ -745,8 +754,8 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	spec->index = spec->large ? FIRST : INDEX;
 	if (spec->may & MAY_REUSE && (spec->shmem || spec->order))
 		return "R adds the freed page to the file itself: no page of shmem, no large folio";
-	if (spec->shmem && (spec->order || spec->size))
-		return "there are no large folios of shmem here, and its size stays";
+	if (spec->shmem && (spec->order || spec->size || spec->dirty))
+		return "no large folios of shmem here, its size stays, dirty is /swap";
 	if (spec->may & NEEDS_LARGE && !spec->order)
 		return "S and O split a large folio: /large or /pair";
 	if (spec->may & NEEDS_KILLED && !(spec->may & MAY_BE_KILLED))
@@ -967,9 +976,18 @@ static pgoff_t index_of_pte(int i)
 	return i < NR_PAGES ? i : INDEX;
 }
 
-/* At each decision: the PTEs, of the neighbours as well */
-static void check_ptes(struct model *m)
+/*
+ * At each decision: the PTEs, of the neighbours as well.  When all are @done, there
+ * is none beyond the end of the file: a truncation has unmapped what it has cut off.
+ *
+ * A large folio of shmem is an exception.  filemap_map_folio_range() maps all of it
+ * if it begins within the file, by PTEs as well as by a PMD.  There is none here, or
+ * its PTEs would not count.
+ */
+static void check_ptes(struct model *m, bool done)
 {
+	pgoff_t end = done ? DIV_ROUND_UP(i_size_read(m->race.mapping->host), PAGE_SIZE) :
+		FILE_PAGES;
 	bool orphan = m->spec.may & MAY_ORPHAN;
 
 	for (int i = 0; i < ARRAY_SIZE(m->ptes); i++) {
@@ -986,6 +1004,8 @@ static void check_ptes(struct model *m)
 				check_failed(m, CHECK_PTE);
 		} else if (folio->index + folio_page_idx(folio, page) != index_of_pte(i)) {
 			check_failed(m, CHECK_INDEX);
+		} else if (index_of_pte(i) >= end) {
+			check_failed(m, CHECK_BEYOND);
 		}
 	}
 }
@@ -1099,6 +1119,15 @@ static void check_swap(struct model *m)
 		check_failed(m, CHECK_SLOT);
 }
 
+/* A dirty folio that can't be split where it is cut is kept, for what is left of it */
+static bool is_kept_whole(struct model *m, pgoff_t index, pgoff_t first, pgoff_t last)
+{
+	const struct folio *folio = cached(m, index);
+
+	return m->spec.dirty && folio &&
+	       (folio->index < first || folio_next_index(folio) - 1 > last);
+}
+
 /* All are done: what was truncated must be gone, and nothing else */
 static void check_range(struct model *m)
 {
@@ -1111,7 +1140,8 @@ static void check_range(struct model *m)
 
 	for (pgoff_t i = first; truncated && i <= last; i++)
 		if (spec->swap ? state_of_index(m, i) : !!cached(m, i))
-			if (!(spec->may & MAY_INSERT && i == INDEX))
+			if (!(spec->may & MAY_INSERT && i == INDEX) &&
+			    !is_kept_whole(m, i, first, last))
 				check_failed(m, CHECK_RANGE);
 	if (all && !mapping_empty(m->race.mapping))
 		check_failed(m, CHECK_EMPTY);
@@ -1184,7 +1214,7 @@ static void check(struct explorer *ex, bool done)
 {
 	struct model *m = model_of(ex);
 
-	check_ptes(m);
+	check_ptes(m, done);
 	check_cache(m);
 	if (!done)
 		return;
@@ -1302,6 +1332,9 @@ static void set_up(struct explorer *ex)
 	m->unmapped = false;
 	if (m->spec.swap)
 		write_page(m, folio);
+	/* Not counted on ramfs.  What a split drops is taken off the counts, which nobody reads. */
+	if (m->spec.dirty)
+		folio_mark_dirty(folio);
 	if (m->spec.large)
 		race->neighbour = folio;
 	else if (!cached(m, neighbour_index(&m->spec)))
@@ -1482,6 +1515,8 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 
 	if (m->spec.order)
 		mapping_set_large_folios(race->mapping);
+	if (m->spec.dirty)
+		inode_attach_wb(race->mapping->host, NULL);
 	if (!m->spec.large) {
 		race->neighbour = race_add_page(race, neighbour_index(&m->spec));
 		lru_add_drain();

@@ -15,8 +15,8 @@ A word has one meaning here:
 base      a pristine kernel tree, as a git repository under out/; it has a version (7.3.4), and
           is of a release (7.3)
 release   a kernel release that there are mails for: RELEASES in kernel/source.py
-series    mm, tcp or lab: patches that are sent together.  The lab is the series with the sync
-          points, and all that needs them
+series    mm, tcp, lab or eof: patches that are sent together.  The lab is the series with the sync
+          points, and all that needs them; eof is a fix, apart from the others
 kernel    the base with some series applied: KERNELS in kernel/compose.py, as in "mm+tcp"
 commit    a kernel in the base's repository
 overlay   the files at the top of the project that a series adds to the kernel, whole

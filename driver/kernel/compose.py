@@ -20,6 +20,7 @@ from driver.kernel import maintainers
 from driver.kernel.source import GIT_ENV, RELEASES
 
 SERIES = MM, TCP, LAB = "mm", "tcp", "lab"
+EOF = "eof"     # a fix, for the newest base alone: the lab is to show what is without it
 # {kernel: the series on top of the base}
 KERNELS = {"stock": (), "mm": (MM,), "mm+tcp": (MM, TCP), "mm+lab": (MM, LAB),
            "all": (MM, TCP, LAB)}
@@ -36,6 +37,11 @@ CORE = re.compile(r"^(mm|include)/\w+\.[ch]$")
 def name(series):
     """The kernel with these series."""
     return next(kernel for kernel, those in KERNELS.items() if those == series)
+
+
+def apart(base):
+    """What goes on a base alone, without the other series: another kernel may have it."""
+    return [EOF] if base.newest and not base.foreign else []
 
 
 def moved(release, text):
@@ -103,9 +109,9 @@ def index(base):
         yield {"GIT_INDEX_FILE": os.path.join(where, "index")}
 
 
-def apply_edits(base, env, diff, what):
+def apply_edits(base, env, diff, what, *how):
     try:
-        base.git("apply", "--cached", "--whitespace=nowarn", "-", env=env, stdin=diff)
+        base.git("apply", "--cached", "--whitespace=nowarn", *how, "-", env=env, stdin=diff)
     except Fail as failure:
         reason = str(failure).split("error: ", 1)[-1].splitlines()[0]
         raise Fail(f"{what} does not apply to Linux {base.version}: {reason}; edit it, it is a "
@@ -193,11 +199,11 @@ def stopped_at(log):
     return ", ".join(dict.fromkeys(map("".join, where))) or "none named"
 
 
-def altered(base, onto, diff, path):
+def altered(base, onto, diff, path, *how):
     """A commit on top of onto, with the diff of a file of this project applied."""
     with index(base) as env:
         base.git("read-tree", onto, env=env)
-        apply_edits(base, env, moved(base.release, diff), path)
+        apply_edits(base, env, moved(base.release, diff), path, *how)
         return commit(base, env, onto, path + "\n")
 
 

@@ -33,7 +33,7 @@ class Commits:
             return self.base.commit
         if kernel == STOCK_LAB:
             return compose.stock_with_points(self.base, self["stock"], self["mm"], self["mm+lab"])
-        series = compose.KERNELS[kernel]
+        series = compose.KERNELS.get(kernel, (kernel,))
         if not series:
             return self.base.commit
         chain = self.chain(series[-1], self[compose.name(series[:-1])])

@@ -7,11 +7,11 @@ import tempfile
 
 from driver.core.paths import ROOT, read
 from driver.kernel import compose
-from driver.kernel.compose import LAB, MM, SERIES, TCP
+from driver.kernel.compose import EOF, LAB, MM, SERIES, TCP
 from driver.kernel.source import RELEASES
 
-PREFIX = {MM: "PATCH", TCP: "PATCH net", LAB: "PATCH"}
-SUFFIX = {MM: "", TCP: "-net", LAB: "-lab"}
+PREFIX = {MM: "PATCH", TCP: "PATCH net", LAB: "PATCH", EOF: "PATCH"}
+SUFFIX = {MM: "", TCP: "-net", LAB: "-lab", EOF: "-eof"}
 # The mails of an older kernel's lab are made on demand: its kernels are built of commits.
 ON_DEMAND = {(LAB, release) for release in RELEASES[1:]}
 
@@ -23,7 +23,8 @@ def name(series, release=RELEASES[0]):
 
 def kept(release):
     """The series that have mails in patches/."""
-    return [series for series in SERIES if (series, release) not in ON_DEMAND]
+    return [series for series in SERIES if (series, release) not in ON_DEMAND] \
+        + [EOF] * (release == RELEASES[0])
 
 
 def cover(series, release):
@@ -103,7 +104,8 @@ def write(fresh, folder):
 
 def write_all(base, on_demand):
     """Recompose patches/, and those on demand into a folder; return the paths that changed."""
-    fresh, changed = {series: composed(base, series) for series in SERIES}, []
+    all_of_them, changed = dict.fromkeys((*SERIES, *kept(base.release))), []
+    fresh = {series: composed(base, series) for series in all_of_them}
     for series, texts in fresh.items():
         made = (series, base.release) in ON_DEMAND
         changed += write(texts, os.path.join(on_demand, name(series, base.release))

@@ -68,13 +68,16 @@ class Mutant:
 class Fix:
     """mutants/fixes/<name>.diff: what another kernel has, put into that of the lab.
 
-    Which runs of schedule files and which sets pass then stands above the diff.
+    Which runs of schedule files and which sets pass then stands above the diff.  `Series:` is in
+    place of a diff that is sent: that of the series is merged with the lab's.
     """
 
     def __init__(self, name, folder=FIXES):
         self.name = name
         self.diff = read(os.path.join(folder, name + ".diff"))
         header = header_of(self.diff, f"mutants/fixes/{name}.diff", ("Adds", "Passes"))
+        if "Series" in header:
+            self.diff = "".join(patch.edits for patch in compose.patches(header["Series"]))
         self.adds, self.passes = header["Adds"], header["Passes"].split(", ")
         self.sets = [each[4:] for each in self.passes if each.startswith("set ")]
         self.runs = [each for each in self.passes if not each.startswith("set ")]
@@ -82,7 +85,7 @@ class Fix:
 
 def fixed(base, onto, fix):
     """A commit on top of onto, with a fix."""
-    return compose.altered(base, onto, fix.diff, f"mutants/fixes/{fix.name}.diff")
+    return compose.altered(base, onto, fix.diff, f"mutants/fixes/{fix.name}.diff", "--3way")
 
 
 def known():

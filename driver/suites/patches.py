@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The mails: what a maintainer's scripts would say of them, and that each patch builds."""
 
+import itertools
 import os
 import re
 
@@ -8,7 +9,7 @@ from driver.core import expected
 from driver.core.paths import ROOT, read, shown
 from driver.core.process import in_parallel, output, run
 from driver.core.stage import Fail, stage
-from driver.kernel import build, mails, mutant
+from driver.kernel import build, compose, mails, mutant
 from driver.kernel.compose import LAB, MM, SERIES, STOCK_LAB, TCP
 
 # The base has no history that a commit id could be looked up in.
@@ -148,12 +149,15 @@ def git_am(context, modes=((), ("-3",))):
     base = context.base
     if base.foreign:            # that is how it was composed
         return
-    tip = context.commit["all" if len(mails.kept(base.release)) == len(SERIES) else "mm+tcp"]
-    for mode in modes:
-        with base.tree, stage(" ".join(["git am", *mode])) as this:
+    kept = mails.kept(base.release)
+    wanted = {"all" if LAB in kept else "mm+tcp": [each for each in kept if each in SERIES]}
+    wanted.update((series, [series]) for series in compose.apart(base))
+    for mode, (kernel, chosen) in itertools.product(modes, wanted.items()):
+        tip = context.commit[kernel]
+        with base.tree, stage(" ".join(["git am", *mode, kernel])) as this:
             base.checkout(base.commit)
             count = 0
-            for series in mails.kept(base.release):
+            for series in chosen:
                 files = mails.paths(series, base.release)
                 if not files:
                     raise Fail(f"patches/{mails.name(series, base.release)} holds no mail: make "
@@ -190,8 +194,10 @@ def builds(context, steps):
 
 
 def mm_and_tcp_build(context):
-    """From stock to mm+tcp; the tcp mails go to another list: they must build alone, too."""
+    """From stock to mm+tcp; what goes elsewhere, tcp and eof, must build alone, too."""
     commits = context.commit
+    for series in compose.apart(context.base):
+        builds(context, commits.chain(series, commits["stock"]))
     builds(context, [*commits.chain(TCP, commits["stock"]), *commits.chain(MM, commits["stock"]),
                      *commits.chain(TCP, commits["mm"])])
 

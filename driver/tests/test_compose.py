@@ -319,7 +319,7 @@ class Mails(Case):
                 paths = mails.paths(series, release)
                 self.assertEqual(len(paths), len(compose.patches(series, release)), series)
                 self.assertEqual([COVER in committed, bool(mails.cover(series, release))],
-                                 [series != TCP] * 2)
+                                 [series in (MM, LAB)] * 2)
                 self.assertNotIn("base", committed)
                 # git am stops at a cover letter
                 self.assertNotIn(COVER, map(os.path.basename, paths))

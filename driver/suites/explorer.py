@@ -40,7 +40,7 @@ LINE = re.compile(r"\s*(?:\[[^]]*\]\s*)*folio_explore: (\w+) (.*)")
 PROGRESS = re.compile(r"schedules=(\d+) rate=(\d+) states=(\d+) estimate=(\d+)\s*$")
 PANIC = re.compile(r"# Subtest: folio_explore\b.*Kernel panic - not syncing: ([^\n]*)", re.S)
 SKIPPED = re.compile(r"\bok \d+ explore_param # SKIP (.*)")
-REFUSED = re.compile(r"ASSERTION FAILED at .*\n(?:\[[^]]*\])*\s*(.*)")
+FAILED = re.compile(r"ASSERTION FAILED at .*\n(?:\[[^]]*\])*\s*(.*)")
 # Of a done line: what is shown, and what is the same wherever and whenever it is explored.
 SHOWN = ["random", "schedules", "interleavings", "states", "outcomes", "ms", "rate"]
 SAME = ["schedules", "interleavings", "states", "outcomes", "states_digest", "schedules_digest"]
@@ -177,6 +177,7 @@ class Found:
     settings: dict = field(default_factory=dict)
     counts: dict = field(default_factory=dict)  # up to the last progress line until it is done
     done: bool = False
+    left: bool = False      # there are more schedules than the most that were asked for
     check: str = ""
     schedule: int = 0       # in which the check failed
     text: str = ""
@@ -191,6 +192,10 @@ class Found:
     @property
     def caught(self):
         return bool(self.check or self.died)
+
+    @property
+    def ended(self):
+        return self.done or self.left or self.refused
 
     @property
     def held(self):
@@ -223,12 +228,12 @@ def take(word, rest, found):
         case "failed":
             number, found.check, found.text = rest.split("|", 2)
             found.schedule = int(number)
-        case "error":
-            found.error = rest
-        case "done":
+        case "error" | "refused":
+            found.error, found.refused = rest, word == "refused"
+        case "done" | "left":
             how, counts = rest.split("|")
             found.settings = dict(item.split("=") for item in how.split())
-            found.counts, found.done = numbers(counts), True
+            found.counts, found.done, found.left = numbers(counts), word == "done", word == "left"
             missing = ({"bound", "shard"} - found.settings.keys()
                        | {*SHOWN, *SAME} - found.counts.keys())
             if missing:
@@ -242,7 +247,7 @@ def parse(text):
     for number, line in enumerate(lines, 1):
         match = LINE.match(line)
         if not match or match[1] not in ("progress", "points", "failed", "schedule", "error",
-                                             "done"):
+                                         "refused", "done", "left"):
             continue
         word, rest = match[1], match[2].strip()
         if word == "schedule":
@@ -250,7 +255,7 @@ def parse(text):
                 found.line += rest
             continue
         name, _, rest = rest.partition("|")
-        if found is None or found.spec != name or found.done:
+        if found is None or found.spec != name or found.ended:
             found = Found(name)
             results.append(found)
         try:
@@ -264,18 +269,27 @@ def parse(text):
 
 
 def outcome(name, text):
-    """What the console of a boot for one set says of it."""
+    """What the console of a boot that ended with one set says of it."""
     found = next((one for one in parse(text) if one.spec == name), Found(name))
-    if not found.done:
-        panic, refused = PANIC.search(text), REFUSED.search(text)
+    if not found.ended:
+        panic, failed, skipped = (each.search(text) for each in (PANIC, FAILED, SKIPPED))
         found.died = panic[1].strip() if panic else ""
-        if refused and not found.error:
-            found.refused = refused[1].strip().startswith(f"{name}: ")
-            found.error = refused[1].strip().removeprefix(f"{name}: ")
-        skipped = SKIPPED.search(text)
+        if failed and not found.error:
+            found.error = failed[1].strip().removeprefix(f"{name}: ")
         if skipped:
             found.refused, found.skipped, found.error = True, True, skipped[1].strip()
     return found
+
+
+def outcomes(names, text):
+    """[Found] of a boot for some sets, up to the last one that it came to."""
+    printed, results = {one.spec: one for one in parse(text)}, []
+    for name in names:
+        found = printed.get(name)
+        results.append(found if found and found.ended else outcome(name, text))
+        if not found or not found.ended or found.caught or (found.error and not found.refused):
+            break
+    return results
 
 
 def time_left(seconds):
@@ -344,14 +358,20 @@ def mutated_image(context, mutants, name=""):
                         arch)
 
 
+def explored_in_turn(image, log, names, limit=None, **how):
+    """[Found] of sets explored in one boot, up to the first in which something has failed."""
+    console = boot(image, f"{log}-{names[0].replace('/', '-')}.console", "explore_param",
+                   *parameters(actors=",".join(names), **how), limit=limit)
+    results = outcomes(names, read(console))
+    for found in results:
+        found.console = shown(console)
+        found.settings.setdefault("bound", str(how.get("bound", NO_BOUND)))
+    return results
+
+
 def explored(image, log, name, limit=None, **how):
     """Explore one set."""
-    console = boot(image, f"{log}-{name.replace('/', '-')}.console", "explore_param",
-                   *parameters(actors=name, **how), limit=limit)
-    found = outcome(name, read(console))
-    found.console = shown(console)
-    found.settings.setdefault("bound", str(how.get("bound", NO_BOUND)))
-    return found
+    return explored_in_turn(image, log, [name], limit, **how)[0]
 
 
 def verdict(found):

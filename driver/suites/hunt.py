@@ -5,10 +5,12 @@ import fnmatch
 import functools
 import itertools
 import json
+import math
 import os
 import re
 import threading
 import time
+from collections import deque
 
 from driver.core import expected, process
 from driver.core.paths import OUT, read, shown, write
@@ -30,9 +32,12 @@ LAYOUTS = {"": "", "/before": "", "/mapped": "", "/shmem": "", "/swap": "",
            "/large/size/dirty": ""}
 # How many actors, and how many preemptions at most: in this order, while there is time
 ROUNDS = ((1, NO_BOUND), (2, NO_BOUND), (3, 0), (3, 1), (3, 2), (3, NO_BOUND))
-LIMIT = 120                 # seconds, for a set: what takes longer is not complete
+MANY = 100_000              # schedules: a set that has more is left, and is not complete
+LOG2 = 20                   # how many states they may have; memory for more takes time to clear
+LIMIT, EACH = 200, 10       # seconds for a boot, and more for each set
+A_BOOT, OF_ALL = 40, 5      # sets, and triples without a bound, which may take long
 MOST = 6                    # preemptions, up to which a shorter schedule is looked for
-COLUMNS = ("actors", "bound", "sets", "complete", "refused", "too long", "not yet", "violated",
+COLUMNS = ("actors", "bound", "sets", "complete", "refused", "left", "not yet", "violated",
            "schedules", "interleavings", "states", "hours")
 COUNTED = ("schedules", "interleavings", "states")
 # What the meaning of a point says if a guard is next
@@ -71,21 +76,29 @@ def actors_in(name):
     return next(number for number in itertools.count(1) if fewer(name, number) == [name])
 
 
-def refusal(results, name):
-    """What was refused of a set's actors is refused with another one, too."""
-    return next((one for part in fewer(name, actors_in(name) - 1)
-                 if kind(one := results.get(key(NO_BOUND, part))) == "refused"), None)
+def known(results, bound, name):
+    """What is known of a set without exploring it.
+
+    What was refused of its actors is refused with another one, too; and what was violated is that
+    with more preemptions.
+    """
+    found = [(part, NO_BOUND, "refused") for part in fewer(name, actors_in(name) - 1)] \
+        + [(name, other, "violated") for _, other in ROUNDS
+           if other != NO_BOUND and (bound == NO_BOUND or other < bound)]
+    return next(({**one, "seconds": 0, **dict.fromkeys(COUNTED, 0)} for part, other, what in found
+                 if kind(one := results.get(key(other, part))) == what), None)
 
 
 # The results, in out/hunt/
 
 
-def summed_up(found, seconds, limit):
+def summed_up(found, seconds):
     """What is kept of a set that was explored."""
-    lost = not found.done and not found.error and not found.caught and seconds < limit
+    lost = not found.ended and not found.error and not found.caught and not found.counts
     return {"verdict": explorer.verdict(found), "check": found.check, "line": found.line,
-            "done": found.done, "error": "it has printed no result" if lost else found.error,
-            "refused": found.refused, "died": found.died, "seconds": round(seconds, 1),
+            "done": found.done, "refused": found.refused, "died": found.died,
+            "error": "it has printed no result" if lost else found.error,
+            "seconds": round(seconds, 2),
             **{what: found.counts.get(what, 0) for what in COUNTED}}
 
 
@@ -97,7 +110,7 @@ def kind(result):
         return "violated"
     if result["error"]:
         return "refused" if result["refused"] else "error"
-    return "complete" if result["done"] else "too long"
+    return "complete" if result["done"] else "left"
 
 
 def load(path):
@@ -122,7 +135,7 @@ def merged(parts):
         which_one = part["on"], part["kernel"]
         whole = whole_of.setdefault(which_one, empty(*which_one))
         for name, result in part["sets"].items():
-            if kind(whole["sets"].get(name)) in ("not yet", "too long", "error"):
+            if kind(whole["sets"].get(name)) in ("not yet", "left", "error"):
                 whole["sets"][name] = result
         whole["passed"] = {**part["passed"], **whole["passed"]}
     return whole_of
@@ -276,36 +289,63 @@ class Hunt:
                 if self.guard else explorer.image_of(self.context, self.column, name)
         return self.images[place]
 
-    def keep(self, bound, name, result, passed=()):
+    def keep(self, bound, results):
+        """[(set, result, points passed)]"""
         with self.lock:
-            for point, after in passed:
-                self.results["passed"].setdefault(f"{point}>{after}", name)
-            self.sets[key(bound, name)] = result
+            for name, result, passed in results:
+                for point, after in passed:
+                    self.results["passed"].setdefault(f"{point}>{after}", name)
+                self.sets[key(bound, name)] = result
             os.makedirs(FOLDER, exist_ok=True)
             write(self.path, json.dumps(self.results, indent=0))
 
-    def explore(self, bound, name, limit, **how):
-        """(result, points passed) of a set; none if it was not explored to its end or limit."""
-        begun = time.monotonic()
-        found = explorer.explored(self.image(name), f"hunt-{self.column}-{bound}", name, limit,
-                                  bound=bound, **how)
-        result = summed_up(found, time.monotonic() - begun, limit)
-        cut = kind(result) == "too long" and limit < LIMIT
-        return (None, ()) if cut or process.over.is_set() else (result, found.passed)
+    def explore(self, bound, names, left=math.inf, **how):
+        """[(set, result, points passed)] of those that there was time for."""
+        begun, limit = time.monotonic(), min(left, LIMIT + EACH * len(names))
+        every = explorer.explored_in_turn(
+            self.image(names[0]), f"hunt-{self.column}-{bound}", names, limit, bound=bound,
+            most=MANY, states_log2=LOG2, **how)
+        seconds = time.monotonic() - begun
+        cut = process.over.is_set() or seconds >= limit and (limit == left or len(every) > 1)
+        return [(found.spec, summed_up(found, seconds / len(every)), found.passed)
+                for found in every if found.ended or found.caught or not cut]
 
-    def one(self, job, end):
-        _, bound, name = job
-        left = end - time.monotonic()
-        if left <= 0 or self.caught:
-            return
-        result, passed = refusal(self.sets, name), ()
-        if not result:
-            result, passed = self.explore(bound, name, min(left, LIMIT))
-        if result and self.guard and kind(result) == "violated":
+    def result(self, bound, name, **how):
+        """Of one set, or none if there was no time."""
+        return next((result for _, result, _ in self.explore(bound, [name], **how)), None)
+
+    def take(self, queue):
+        """(bound, sets for one boot): the next ones of which nothing is known without one."""
+        first, names = None, []
+        with self.lock:
+            while queue and (not first or queue[0][:2] == first) and \
+                    len(names) < (OF_ALL if first == ROUNDS[-1] else A_BOOT):
+                number, bound, name = queue.popleft()
+                result = known(self.sets, bound, name)
+                if result:
+                    self.sets[key(bound, name)] = result
+                else:
+                    first, names = (number, bound), [*names, name]
+        return first and first[1], names
+
+    def work(self, queue, end):
+        """Explore the sets of a queue, until it is empty."""
+        while not self.caught and not process.over.is_set():
+            bound, names = self.take(queue)
+            while names and not self.caught and (left := end - time.monotonic()) > 0:
+                results = self.explore(bound, names, left)
+                self.keep(bound, [(name, self.judged(bound, name, result), passed)
+                                  for name, result, passed in results])
+                self.caught += [name for name, result, _ in results if result.get("new")]
+                names = names[len(results):] if results else []
+            if not names and not queue or end <= time.monotonic():
+                return
+
+    def judged(self, bound, name, result):
+        """The result; if a guard was removed, whether that is what was noticed."""
+        if self.guard and kind(result) == "violated":
             result["new"] = self.is_new(bound, name, result)
-        if result:
-            self.keep(bound, name, result, passed)
-            self.caught += [name] * result.get("new", False)
+        return result
 
     @functools.cached_property
     def with_guard(self):
@@ -313,7 +353,7 @@ class Hunt:
 
     def is_new(self, bound, name, result):
         """Does the kernel with the guard not have it?"""
-        there, _ = self.with_guard.explore(bound, name, LIMIT)
+        there = self.with_guard.result(bound, name)
         return kind(there) == "complete" or bool(there) and there["check"] != result["check"]
 
     def shrink(self, name, result):
@@ -323,7 +363,7 @@ class Hunt:
                 if kind(self.sets.get(key(NO_BOUND, part))) == "complete":
                     continue
                 for bound in range(MOST):
-                    other, _ = self.explore(bound, part, LIMIT, random=0)
+                    other = self.result(bound, part, random=0)
                     if kind(other) == "violated" and other["check"] == result["check"]:
                         return other["line"]
                     if kind(other) == "refused":
@@ -337,8 +377,8 @@ class Hunt:
             if "shortest" not in result and (result.get("new") or not self.guard):
                 with stage(f"shrink {each}"):
                     line = self.shrink(name, result)
-                self.keep(bound, name, {**result, "shortest": line})
-                scenario = explorer.followed_on(self.image(name), self.column, line, LIMIT)
+                self.keep(bound, [(name, {**result, "shortest": line}, ())])
+                scenario = explorer.followed_on(self.image(name), self.column, line)
                 say(f"\n{line}\n{story_text.step_table({self.column: scenario})}")
 
 
@@ -347,11 +387,17 @@ def hunt(context, column, minutes, shard="0/1", guard=None):
     this = Hunt(context, column, shard, guard)
     for layout in () if guard else LAYOUTS:
         this.image(layout)
-    jobs = [job for job in plan(shard)
-            if kind(this.sets.get(key(*job[1:]))) in ("not yet", "error")]
+    queues = {}
+    for job in plan(shard):
+        if kind(this.sets.get(key(*job[1:]))) in ("not yet", "error"):
+            queues.setdefault(explorer.place(context.base, job[2]), deque()).append(job)
     end = time.monotonic() + minutes * 60
     with stage(f"hunt on {this.column}, {minutes:g} minutes") as now:
-        in_parallel(lambda job: this.one(job, end), jobs)
+        # Each place has a CPU of its own, until it is done: under QEMU it takes longer
+        in_parallel(lambda number: [this.work(queue, end) for queue in
+                                    itertools.islice(itertools.cycle(queues.values()), number,
+                                                     number + len(queues))],
+                    range(int(process.JOBS)))
         now.note = f"{len(this.sets)} sets"
     this.shrink_all()
     say(f"\n{told(this.results)}\nresults: {shown(this.path)}; the same command goes on from there")

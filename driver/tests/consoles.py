@@ -81,6 +81,11 @@ REFUSED = """\
     # explore_param: ASSERTION FAILED at lib/tests/folio_explore_kunit.c:1144
     FTR/shmem: R can't reuse a page of shmem
 """
+NOT_THERE = """\
+[    1.500000] folio_explore: refused FTR/shmem|no page of shmem
+    # explore_param: EXPECTATION FAILED at lib/tests/folio_explore_kunit.c:1546
+"""
+LEFT = DONE.replace("done", "left")
 SKIPPED = "[    1.500000]     ok 1 explore_param # SKIP no swap: needs SWAP\n"
 
 

@@ -19,6 +19,8 @@ from driver.tests.consoles import (
     DONE,
     ERROR,
     FAILED,
+    LEFT,
+    NOT_THERE,
     PANIC,
     PROGRESS,
     REFUSED,
@@ -95,11 +97,27 @@ class Printed(Case):
 
     def test_refusal(self):
         """A test that fails before it explores has refused nothing."""
-        for text in (REFUSED, REFUSED.replace("    FTR", "[    3.380141]     FTR")):
-            one = explorer.outcome("FTR/shmem", text)
-            self.assertEqual((one.refused, one.error), (True, "R can't reuse a page of shmem"))
-        self.assertFalse(explorer.outcome("FTR/shmem", REFUSED.replace("FTR/shmem: ", "")).refused)
+        one = explorer.outcome("FTR/shmem", NOT_THERE)
+        self.assertEqual((one.refused, one.error), (True, "no page of shmem"))
+        one = explorer.outcome("FTR/shmem", REFUSED)
+        self.assertEqual((one.refused, one.error), (False, "R can't reuse a page of shmem"))
         self.assertFalse(explorer.outcome("FTR/shmem", "").refused)
+
+    def test_in_turn(self):
+        """Several sets in one boot: up to the one that something has failed in."""
+        left, other = LEFT.replace("FTM", "FT"), DONE.replace("FTM", "FK")
+        for text, kinds in (
+                (NOT_THERE + left + DONE + other, ["refused", "left", "done", "done"]),
+                (NOT_THERE + left + FAILED + DONE, ["refused", "left", "caught"]),
+                (NOT_THERE + left + PANIC, ["refused", "left", "caught"]),
+                (NOT_THERE + left + DONE + SKIPPED, ["refused", "left", "done", "skipped"]),
+                (NOT_THERE + PROGRESS.replace("FTM", "FT"), ["refused", "counts"]),
+                (NOT_THERE + left + ERROR + DONE, ["refused", "left", "error"]),
+                ("", ["nothing"])):
+            results = explorer.outcomes(["FTR/shmem", "FT", "FTM", "FK"], text)
+            self.assertEqual([next((what for what in ("caught", "skipped", "refused", "error",
+                                                      "left", "done", "counts")
+                                    if getattr(one, what)), "nothing") for one in results], kinds)
 
     def test_progress(self):
         self.assertEqual(explorer.progress("[  5.1] " + PROGRESS),

@@ -52,11 +52,11 @@ class Hunts(Case):
 
     def setUp(self):
         super().setUp()
-        self.ran, self.finds = [], {}
+        self.ran, self.boots, self.finds = [], [], {}
         self.patch(hunt, FOLDER=self.folder(), in_parallel=lambda function, items:
-                   [function(item) for item in items],
+                   [function(item) for item in items][0],
                    sets_of=lambda number: {1: ["T"], 2: ["FT", "TU"], 3: ["FTU"]}[number])
-        self.patch(hunt.explorer, explored=self.explored, image_of=self.image_of,
+        self.patch(hunt.explorer, explored_in_turn=self.explored, image_of=self.image_of,
                    mutated_image=self.image_of, followed_on=lambda *words: None)
         self.patch(hunt.story_text, step_table=lambda columns: f"drawn: {[*columns]}")
         self.patch(hunt.expected, load_file=lambda name: ("x", KNOWN))
@@ -64,10 +64,16 @@ class Hunts(Case):
     def image_of(self, context, column, name=""):
         return f"/images/{'um-1' if column in ('stock', 'patched') else 'um-2'}/linux"
 
-    def explored(self, image, log, name, limit, bound, **how):
-        self.ran.append((name, bound))
-        found = self.finds.get(name, GOOD)
-        return found(image, bound) if callable(found) else found
+    def explored(self, image, log, names, limit, bound, **how):
+        self.boots.append(names)
+        results = []
+        for name in names:
+            self.ran.append((name, bound))
+            found = self.finds.get(name, GOOD)
+            results.append(replace(found(image, bound) if callable(found) else found, spec=name))
+            if results[-1].caught or not results[-1].ended:
+                break
+        return results
 
     def hunt(self, *words):
         context = counted()
@@ -115,20 +121,42 @@ class Hunts(Case):
         self.assertIn("no set was explored", self.hunt()[1][0])
 
     def test_time(self):
-        """A set that there was no time for is not too long; one that has had its time is."""
-        slow = Found("", done=False)
-        clock = iter(range(0, 10 ** 6, 200))
+        """A set that there was no time for is not left; one that has had its time is."""
+        slow = Found("", counts={"schedules": 7})
+        clock = iter(range(0, 10 ** 6, 600))
         self.patch(hunt, time=SimpleNamespace(monotonic=lambda: next(clock)))
         this = hunt.Hunt(counted(), "stock")
         self.finds = {"FT": slow}
-        self.assertIsNone(this.explore(NO_BOUND, "FT", 100)[0])
-        self.assertEqual(hunt.kind(this.explore(NO_BOUND, "FT", hunt.LIMIT)[0]), "too long")
+        self.assertEqual(this.explore(NO_BOUND, ["FT"], 100), [])
+        self.assertEqual(hunt.kind(this.result(NO_BOUND, "FT")), "left")
+        # After another one it gets a boot of its own
+        self.assertEqual([name for name, _, _ in this.explore(NO_BOUND, ["TU", "FT"])], ["TU"])
+        self.assertEqual(hunt.kind(hunt.summed_up(replace(GOOD, done=False, left=True), 1)), "left")
+
+    def test_boots(self):
+        """As many sets a boot as are of one round; after one that dies the rest in another."""
+        self.finds = {"FT": replace(GOOD, done=False, died="BUG!")}
+        self.hunt()
+        self.assertEqual(self.boots[:4], [["T"], ["FT", "TU"], ["TU"], ["FTU"]])
+        self.patch(hunt, FOLDER=self.folder(), A_BOOT=1, process=SimpleNamespace(
+            JOBS="1", over=SimpleNamespace(is_set=lambda: False)))
+        self.finds, self.boots = {}, []
+        self.hunt()
+        self.assertEqual(self.boots[:3], [["T"], ["FT"], ["TU"]])
+
+    def test_known(self):
+        """What is violated is so with more preemptions, too; with fewer that is not known."""
+        sets = {"FTU 1": hunt.summed_up(BAD, 3)}
+        self.assertIsNone(hunt.known(sets, 0, "FTU"))
+        for bound in (2, NO_BOUND):
+            one = hunt.known(sets, bound, "FTU")
+            self.assertEqual((hunt.kind(one), one["schedules"], one["seconds"]), ("violated", 0, 0))
 
     def test_two_at_once(self):
         """Both write the same file."""
-        this, result = hunt.Hunt(counted(), "stock"), hunt.summed_up(GOOD, 1, 2)
+        this, result = hunt.Hunt(counted(), "stock"), hunt.summed_up(GOOD, 1)
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda number: this.keep(number, "FT", result), range(100)))
+            list(pool.map(lambda number: this.keep(number, [("FT", result, ())]), range(100)))
         self.assertEqual(len(hunt.load(this.path)["sets"]), 100)
 
     def test_shrinks(self):
@@ -184,7 +212,7 @@ class Hunts(Case):
 class Told(Case):
     def test_table(self):
         """Rounds that have begun; a number that is too large is not added up."""
-        one = hunt.summed_up(GOOD, 7200, 1)
+        one = hunt.summed_up(GOOD, 7200)
         sets = {"F -1": one, "T -1": {**one, "interleavings": explorer.SATURATED}}
         [_, row, _] = hunt.table(sets).splitlines()
         self.assertRegex(row, r"^ *1 +none +\d+ +2 +0 +0 +\d+ +0 +2,000 +2\^64 or more +10 +2\.0$")

@@ -534,8 +534,10 @@ static void forget_states(struct explorer *ex)
 	ex->states_digest = 0;
 }
 
-static bool run_depth_first(struct explorer *ex)
+static void run_depth_first(struct explorer *ex)
 {
+	bool more;
+
 	ex->mode = DEPTH_FIRST;
 	ex->prefix = 0;
 	do {
@@ -550,10 +552,11 @@ static bool run_depth_first(struct explorer *ex)
 			ex->schedules_digest += mix(digest_of(ex, ex->depth), 1);
 		}
 		if (!go_on)
-			return false;
+			return;
 		report_progress(ex);
-	} while (backtrack(ex));
-	return true;
+		more = backtrack(ex);
+		ex->left = more && ex->schedules == ex->most;
+	} while (more && !ex->left);
 }
 
 static void print_result(struct explorer *ex)
@@ -568,8 +571,9 @@ static void print_result(struct explorer *ex)
 		print_schedule(ex, false);
 	}
 	print_points(ex);
-	pr_info("done %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
-		ex->name, ex->bound, ex->prune, ex->coarse, ex->shard, ex->shards,
+	pr_info("%s %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
+		ex->left ? "left" : "done", ex->name, ex->bound, ex->prune, ex->coarse, ex->shard,
+		ex->shards,
 		ex->nr_random, ex->schedules, ex->paths, ex->nr_states, ex->nr_outcomes,
 		ex->pruned, ex->others, ex->longest,
 		ex->nr_events, ms, div64_u64(all * MSEC_PER_SEC, ms), ex->states_digest,
@@ -588,7 +592,7 @@ void explore_all(struct explorer *ex, unsigned int nr_random)
 			forget_states(ex);
 		run_depth_first(ex);
 	}
-	explore_stop(ex);
+	kunit_release_action(ex->test, stop_threads, ex);
 	print_result(ex);
 }
 
@@ -597,6 +601,8 @@ void explore_expect_good(struct explorer *ex)
 {
 	if (ex->error)
 		KUNIT_FAIL(ex->test, "%s: %s", ex->name, ex->error);
+	if (ex->left)
+		KUNIT_FAIL(ex->test, "%s: more than %lu schedules", ex->name, ex->most);
 	if (ex->failed)
 		KUNIT_FAIL(ex->test, "%s: schedule %lu: %s: %s", ex->name,
 			   ex->nr_random + ex->schedules, failed_check(ex)->name,

@@ -89,6 +89,7 @@ struct explorer {
 	bool coarse;
 	unsigned int shard, shards;
 	unsigned int seed;
+	unsigned long most;		/* schedules, 0: any number */
 
 	/* The choice tree */
 	struct decision nodes[MM_SYNC_MAX_EVENTS];
@@ -122,6 +123,7 @@ struct explorer {
 	unsigned long nr_outcomes;
 	u64 paths;			/* schedules in all, if no bound */
 	u64 schedules_digest;
+	bool left;			/* there are more than ->most schedules */
 	const char *error;
 	ktime_t start, reported;
 };

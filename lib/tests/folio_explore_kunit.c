@@ -43,7 +43,7 @@
 
 static char *actors_param;
 module_param_named(actors, actors_param, charp, 0444);
-MODULE_PARM_DESC(actors, "explore this, for instance FTM/before: see the source for what there is");
+MODULE_PARM_DESC(actors, "explore these, for instance FTM/before,FTK: see the source for more");
 
 static int bound = -1;
 module_param(bound, int, 0444);
@@ -64,6 +64,10 @@ MODULE_PARM_DESC(random, "how many random schedules come first");
 static unsigned int seed = 1;
 module_param(seed, uint, 0444);
 MODULE_PARM_DESC(seed, "of the random schedules");
+
+static unsigned long most;
+module_param(most, ulong, 0444);
+MODULE_PARM_DESC(most, "leave a set after so many schedules (default: explore all)");
 
 static char *shard;
 module_param(shard, charp, 0444);
@@ -1606,23 +1610,47 @@ static void explore_set(struct kunit *test)
 	explore_expect_good(ex);
 }
 
-/* What folio_explore_kunit.actors= and so on say */
-static void explore_param(struct kunit *test)
+/* Go on after it?  Not if something has gone wrong: it may have been left behind */
+static bool explore_named(struct kunit *test, const char *name)
 {
 	struct explorer *ex;
+	struct spec spec;
+	const char *wrong = parse_spec(&spec, name);
+	bool good;
 
-	if (!actors_param)
-		kunit_skip(test, "needs folio_explore_kunit.actors=");
-	ex = open_explorer(test, actors_param, states_log2);
+	if (wrong) {
+		pr_info("refused %s|%s\n", name, wrong);
+		KUNIT_FAIL(test, "%s: %s", name, wrong);
+		return true;
+	}
+	ex = open_explorer(test, name, states_log2);
 	ex->bound = bound;
 	ex->prune = prune;
 	ex->coarse = coarse;
+	ex->most = most;
 	if (shard && (sscanf(shard, "%u/%u", &ex->shard, &ex->shards) != 2 ||
 		      ex->shard >= ex->shards))
 		KUNIT_FAIL_AND_ABORT(test, "shard=%s is not i/N, i from 0 to N - 1", shard);
 	explore_all(ex, ex->shard ? 0 : random_schedules);
 	swap_no_more(ex);
 	explore_expect_good(ex);
+	good = !ex->failed && !ex->error;
+	if (good)
+		kunit_release_action(test, free_model, model_of(ex));
+	return good;
+}
+
+/* What folio_explore_kunit.actors= and so on say */
+static void explore_param(struct kunit *test)
+{
+	char *names, *name;
+
+	if (!actors_param)
+		kunit_skip(test, "needs folio_explore_kunit.actors=");
+	names = kunit_kstrdup(test, actors_param, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, names);
+	while ((name = strsep(&names, ",")) && explore_named(test, name))
+		;
 }
 
 static void follow_schedule(struct kunit *test)

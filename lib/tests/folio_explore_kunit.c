@@ -1434,13 +1434,6 @@ static void tell(struct explorer *ex, const char *verdict, const char *reason)
 	race_print_schedule(&ex->run, ex->name, model_of(ex)->spec.actors, verdict, reason);
 }
 
-static pte_t *pte_of(struct mm_struct *mm, unsigned long addr)
-{
-	pmd_t *pmd = pmd_off(mm, addr);
-
-	return pmd_none(*pmd) ? NULL : pte_offset_kernel(pmd, addr);
-}
-
 static const struct explore_model folio_model = {
 	.set_up		= set_up,
 	.act		= act,
@@ -1529,8 +1522,8 @@ static struct explorer *open_explorer(struct kunit *test, const char *text,
 	race_fault_neighbour(race);
 	race_fault(race, m->addr2);
 	for (int i = 0; i < NR_PAGES; i++)
-		m->ptes[i] = pte_of(race->mm, race->addr + i * PAGE_SIZE);
-	m->ptes[NR_PAGES] = pte_of(race->mm, m->addr2);
+		m->ptes[i] = race_pte(race->mm, race->addr + i * PAGE_SIZE);
+	m->ptes[NR_PAGES] = race_pte(race->mm, m->addr2);
 	for (int i = 0; i < ARRAY_SIZE(m->ptes); i++)
 		KUNIT_ASSERT_NOT_NULL(test, m->ptes[i]);
 	unmap_mapping_range(race->mapping, 0, 0, 1);

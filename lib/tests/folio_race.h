@@ -123,6 +123,7 @@ struct folio *race_add_page(struct race *race, pgoff_t index);
 int race_add_folio(struct race *race, struct folio *folio, pgoff_t index);
 unsigned long race_map(struct race *race, unsigned long addr, pgoff_t index,
 		       unsigned int nr_pages);
+pte_t *race_pte(struct mm_struct *mm, unsigned long addr);
 void race_fault(struct race *race, unsigned long addr);
 void race_truncate(struct race *race, pgoff_t first, pgoff_t last);
 bool race_went_by(struct race *race, enum mm_sync_point point);

@@ -200,14 +200,32 @@ struct folio *race_add_page(struct race *race, pgoff_t index)
 }
 
 /**
- * race_fault() - A read fault in the mapping of the file.
+ * race_pte() - The PTE of an address, if there is a page table.
+ * @mm: In which address space.
+ * @addr: The address.
+ *
+ * Return: The PTE, or %NULL.
+ */
+pte_t *race_pte(struct mm_struct *mm, unsigned long addr)
+{
+	pmd_t *pmd = mm_find_pmd(mm, addr);
+
+	return !pmd || pmd_none(*pmd) ? NULL : pte_offset_kernel(pmd, addr);
+}
+
+/**
+ * race_fault() - Read from the mapping of the file: a fault, if the PTE is not present.
  * @race: The fixture.
  * @addr: The address.
  */
 void race_fault(struct race *race, unsigned long addr)
 {
+	pte_t *pte = race_pte(race->mm, addr);
 	struct vm_area_struct *vma;
 
+	/* The fault of a PTE that is present takes its lock without mm_sync_lock() */
+	if (pte && pte_present(ptep_get(pte)))
+		return;
 	mmap_read_lock(race->mm);
 	vma = vma_lookup(race->mm, addr);
 	if (vma)

@@ -38,7 +38,7 @@ LIMIT, EACH = 200, 10       # seconds for a boot, and more for each set
 A_BOOT, OF_ALL = 40, 5      # sets, and triples without a bound, which may take long
 MOST = 6                    # preemptions, up to which a shorter schedule is looked for
 COLUMNS = ("actors", "bound", "sets", "complete", "refused", "left", "not yet", "violated",
-           "schedules", "interleavings", "states", "hours")
+           "schedules", "interleavings", "states", "minutes")
 COUNTED = ("schedules", "interleavings", "states")
 # What the meaning of a point says if a guard is next
 GUARD = re.compile(r"next: .*(\?|folio_try|xas_reload|PG_|freeze)")
@@ -165,18 +165,27 @@ def table(sets):
         rows.append([str(number), "none" if bound == NO_BOUND else str(bound), str(len(these)),
                      *(str(kinds.count(what)) for what in COLUMNS[3:8]),
                      *(total(there, what) for what in COUNTED),
-                     f"{sum(one['seconds'] for one in there) / 7200:.1f}"] if there else [])
-    return grid([row for row in rows if row], right=range(len(COLUMNS))) + "hours: of 2 CPUs\n"
+                     f"{sum(one['seconds'] for one in there) / 120:.1f}"] if there else [])
+    return grid([row for row in rows if row], right=range(len(COLUMNS))) + "minutes: of 2 CPUs\n"
+
+
+def of_each_kind(kinds):
+    """{what: a set}, as {what: how many sets, and the first}."""
+    seen = {}
+    for name, what in kinds:
+        seen.setdefault(what, {})[name.split()[0]] = True
+    return {what: f"{len(names)} set{'s' * (len(names) > 1)}, {min(names, key=len)} for one"
+            for what, names in seen.items()}
 
 
 def refusals(sets):
-    """Each reason once, how often, and the first set."""
-    seen = {}
-    for name, one in sets.items():
-        if kind(one) == "refused":
-            seen.setdefault(one["error"], []).append(name.split()[0])
-    return "".join(f"refused: {len(names)} sets, {names[0]} first: {why}\n"
-                   for why, names in seen.items())
+    """Each reason once, and each check that has failed, with how many sets."""
+    refused = of_each_kind((name, one["error"]) for name, one in sets.items()
+                           if kind(one) == "refused")
+    violated = of_each_kind((name, one["check"] or "dies") for name, one in sets.items()
+                            if kind(one) == "violated")
+    return "".join([*(f"refused: {many}: {why}\n" for why, many in refused.items()),
+                    *(f"violated: {what}: {many}\n" for what, many in violated.items())])
 
 
 def known_as(violation, name):
@@ -236,17 +245,22 @@ def replay(column, line):
     return explorer.replay_command(line, () if column in explorer.scenarios.KERNELS else [column])
 
 
+def outcome(result):
+    return result["check"] or ("dies" if result["died"] else "no violation")
+
+
 def compared(one, other):
     """What is violated on one kernel, and is not or is otherwise on another."""
-    text = ""
+    differ = []
     for name, result in one["sets"].items():
         there = other["sets"].get(name)
         kinds = {kind(result), kind(there)}
         if "violated" in kinds and not kinds & {"not yet", "refused"} and \
-                (result["check"], result["died"]) != (there["check"], there["died"]):
-            text += (f"{name.split()[0]}: {result['verdict']} on {one['on']}, {there['verdict']} "
-                     f"on {other['on']}\n")
-    return text or f"no set is violated on {one['on']} alone, or {other['on']} alone\n"
+                outcome(result) != outcome(there):
+            differ.append((name, f"{outcome(result)} on {one['on']}, {outcome(there)} on "
+                                 f"{other['on']}"))
+    return "".join(f"{what}: {many}\n" for what, many in of_each_kind(differ).items()) or \
+        f"no set is violated on {one['on']} alone, or {other['on']} alone\n"
 
 
 def print_sum(paths):

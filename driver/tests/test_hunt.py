@@ -89,7 +89,7 @@ class Hunts(Case):
         self.assertRegex(said, r"\n *2 +none +2 +0 +1 +0 +0 +1 +2,000 ")
         # What two were refused for is refused with a third one
         self.assertRegex(said, r"\n *3 +0 +1 +0 +1 ")
-        self.assertIn("refused: 5 sets, FT first: no\n", said)
+        self.assertIn("refused: 2 sets, FT for one: no\nviolated: lost: 1 set, TU for one\n", said)
         self.assertIn("lost after TEST_1 (TU): it is known", said)
         self.assertNotIn(("FTU", 0), self.ran)
         self.assertEqual(failed, [])
@@ -198,7 +198,7 @@ class Hunts(Case):
         hunt.print_sum([])
         said = self.printed()
         self.assertRegex(said, r"\n *2 +none +2 +1 +0 +0 +0 +1 +2,000 ")
-        self.assertIn("TU: violated: lost at schedule 3 on stock, no violation on patched\n", said)
+        self.assertIn("lost on stock, no violation on patched: 1 set, TU for one\n", said)
         for path in hunt.files()[1:]:
             os.remove(path)
         hunt.print_sum([])
@@ -215,7 +215,7 @@ class Told(Case):
         one = hunt.summed_up(GOOD, 7200)
         sets = {"F -1": one, "T -1": {**one, "interleavings": explorer.SATURATED}}
         [_, row, _] = hunt.table(sets).splitlines()
-        self.assertRegex(row, r"^ *1 +none +\d+ +2 +0 +0 +\d+ +0 +2,000 +2\^64 or more +10 +2\.0$")
+        self.assertRegex(row, r"^ *1 +none +\d+ +2 +0 +0 +\d+ +0 +2,000 +2\^64 or more +10 +120\.0$")
 
 
 class Coverage(Case):

@@ -21,8 +21,10 @@ HELP = "all pairs and triples of actors, as far as time goes"
 def arguments(parser):
     parser.add_argument("--minutes", type=stress.minutes, default=10, metavar="N",
                         help="(default: 10)")
-    parser.add_argument("--on", type=explorer.kernel, default="stock", metavar="KERNEL",
-                        help="stock (default) or patched")
+    parser.add_argument("--on", default="stock", metavar="KERNEL",
+                        choices=(*explorer.scenarios.KERNELS, hunt.FIXED),
+                        help="stock (default); patched; or fixed: what was violated, with fixes of "
+                        "what is known")
     parser.add_argument("--shard", type=explorer.shard, default="0/1", metavar="I/N",
                         help="the I-th of N parts of all sets")
     parser.add_argument("--mutant", type=guards.removed, metavar="NAME",

@@ -358,6 +358,15 @@ def mutated_image(context, mutants, name=""):
                         arch)
 
 
+def fixed_image(context, fixes, name=""):
+    """The patched kernel with some fixes, for a set."""
+    commit = context.commit["mm+lab"]
+    for fix in fixes:
+        commit = mutant.fixed(context.base, commit, fix)
+    arch = build.UML if place(context.base, name) == UML_SMP else build.X86_64
+    return build.kernel(context.base, commit, "fixed", arch)
+
+
 def explored_in_turn(image, log, names, limit=None, **how):
     """[Found] of sets explored in one boot, up to the first in which something has failed."""
     console = boot(image, f"{log}-{names[0].replace('/', '-')}.console", "explore_param",

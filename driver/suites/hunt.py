@@ -17,11 +17,13 @@ from driver.core.paths import OUT, read, shown, write
 from driver.core.process import in_parallel
 from driver.core.stage import Fail, say, stage
 from driver.core.tables import grid
+from driver.kernel import mutant
 from driver.story import text as story_text
 from driver.suites import explorer
 from driver.suites.explorer import NO_BOUND
 
 FOLDER = os.path.join(OUT, "hunt")
+FIXED = "fixed"             # the patched kernel with fixes of what is known: expected/hunt.toml
 # Sabotage; those that break a rule themselves, and one that faults, for which there are sets; one
 # that there is for Y
 LEFT_OUT = set("XIWHQ")
@@ -35,7 +37,9 @@ ROUNDS = ((1, NO_BOUND), (2, NO_BOUND), (3, 0), (3, 1), (3, 2), (3, NO_BOUND))
 MANY = 100_000              # schedules: a set that has more is left, and is not complete
 LOG2 = 20                   # how many states they may have; memory for more takes time to clear
 LIMIT, EACH = 200, 10       # seconds for a boot, and more for each set
-A_BOOT, OF_ALL = 40, 5      # sets, and triples without a bound, which may take long
+A_BOOT, OF_ALL = 80, 5      # sets, and triples without a bound, which may take long
+WORD = 1024                 # characters of a parameter of the kernel, at most
+SAVED = 10                  # seconds, after which what was found is written again
 MOST = 6                    # preemptions, up to which a shorter schedule is looked for
 COLUMNS = ("actors", "bound", "sets", "complete", "refused", "left", "not yet", "violated",
            "schedules", "interleavings", "states", "minutes")
@@ -188,8 +192,10 @@ def refusals(sets):
                     *(f"violated: {what}: {many}\n" for what, many in violated.items())])
 
 
-def known_as(violation, name):
-    """What was found out about it, see driver/expected/hunt.toml."""
+def known_as(column, violation, name):
+    """What was found out about it, see driver/expected/hunt.toml; with its fix it is another."""
+    if column == FIXED:
+        return ""
     _, told = expected.load_file("hunt")
     where = violation.replace(" after ", f" in {name.split()[0]} after ")
     return next((about for pattern, about in told["violations"].items()
@@ -236,13 +242,14 @@ def told(results):
     text = f"{column}, {results['kernel']}\n{table(sets)}{refusals(sets)}"
     text += coverage(results["passed"])
     for each, (name, result) in violations(sets).items():
-        text += f"\n{each} ({name.split()[0]}): {known_as(each, name) or 'new'}\n"
+        text += f"\n{each} ({name.split()[0]}): {known_as(column, each, name) or 'new'}\n"
         text += "    " + replay(column, result.get("shortest") or result["line"]) + "\n"
     return text
 
 
 def replay(column, line):
-    return explorer.replay_command(line, () if column in explorer.scenarios.KERNELS else [column])
+    of_its_own = column not in (*explorer.scenarios.KERNELS, FIXED)
+    return explorer.replay_command(line, [column] if of_its_own else ())
 
 
 def outcome(result):
@@ -284,8 +291,8 @@ class Hunt:
     """On one kernel, which may be the patched one without a guard."""
 
     def __init__(self, context, column, shard="0/1", guard=None):
-        self.context, self.guard, self.images = context, guard, {}
-        self.lock = threading.Lock()
+        self.context, self.guard, self.images, self.saved = context, guard, {}, 0
+        self.lock = threading.RLock()
         self.column = guard.name if guard else column
         name = self.column + (f"-{shard.replace('/', '-of-')}" if shard != "0/1" else "")
         self.path = os.path.join(FOLDER, f"{name}.json")
@@ -299,9 +306,26 @@ class Hunt:
     def image(self, name):
         place = explorer.place(self.context.base, name)
         if place not in self.images:
-            self.images[place] = explorer.mutated_image(self.context, [self.guard], name) \
-                if self.guard else explorer.image_of(self.context, self.column, name)
+            self.images[place] = self.built(name)
         return self.images[place]
+
+    def built(self, name):
+        if self.guard:
+            return explorer.mutated_image(self.context, [self.guard], name)
+        if self.column == FIXED:
+            _, about = expected.load_file("hunt")
+            return explorer.fixed_image(self.context, map(mutant.Fix, about["fixes"]), name)
+        return explorer.image_of(self.context, self.column, name)
+
+    def jobs(self, shard):
+        """What is left to do; with the fixes, what was violated on the other kernels."""
+        jobs = [job for job in plan(shard)
+                if kind(self.sets.get(key(*job[1:]))) in ("not yet", "error")]
+        if self.column != FIXED:
+            return jobs
+        violated = {name for results in merged(map(load, files())).values()
+                    for name, one in results["sets"].items() if kind(one) == "violated"}
+        return [job for job in jobs if key(*job[1:]) in violated]
 
     def keep(self, bound, results):
         """[(set, result, points passed)]"""
@@ -310,8 +334,14 @@ class Hunt:
                 for point, after in passed:
                     self.results["passed"].setdefault(f"{point}>{after}", name)
                 self.sets[key(bound, name)] = result
+            if time.monotonic() >= self.saved + SAVED:
+                self.save()
+
+    def save(self):
+        with self.lock:
             os.makedirs(FOLDER, exist_ok=True)
             write(self.path, json.dumps(self.results, indent=0))
+        self.saved = time.monotonic()
 
     def explore(self, bound, names, left=math.inf, **how):
         """[(set, result, points passed)] of those that there was time for."""
@@ -333,7 +363,8 @@ class Hunt:
         first, names = None, []
         with self.lock:
             while queue and (not first or queue[0][:2] == first) and \
-                    len(names) < (OF_ALL if first == ROUNDS[-1] else A_BOOT):
+                    len(names) < (OF_ALL if first == ROUNDS[-1] else A_BOOT) and \
+                    len(",".join([*names, queue[0][2]])) < WORD:
                 number, bound, name = queue.popleft()
                 result = known(self.sets, bound, name)
                 if result:
@@ -402,18 +433,21 @@ def hunt(context, column, minutes, shard="0/1", guard=None):
     for layout in () if guard else LAYOUTS:
         this.image(layout)
     queues = {}
-    for job in plan(shard):
-        if kind(this.sets.get(key(*job[1:]))) in ("not yet", "error"):
-            queues.setdefault(explorer.place(context.base, job[2]), deque()).append(job)
+    for job in this.jobs(shard):
+        queues.setdefault(explorer.place(context.base, job[2]), deque()).append(job)
     end = time.monotonic() + minutes * 60
     with stage(f"hunt on {this.column}, {minutes:g} minutes") as now:
         # Each place has a CPU of its own, until it is done: under QEMU it takes longer
-        in_parallel(lambda number: [this.work(queue, end) for queue in
-                                    itertools.islice(itertools.cycle(queues.values()), number,
-                                                     number + len(queues))],
-                    range(int(process.JOBS)))
+        try:
+            in_parallel(lambda number: [this.work(queue, end) for queue in
+                                        itertools.islice(itertools.cycle(queues.values()), number,
+                                                         number + len(queues))],
+                        range(int(process.JOBS)))
+        finally:
+            this.save()
         now.note = f"{len(this.sets)} sets"
     this.shrink_all()
+    this.save()
     say(f"\n{told(this.results)}\nresults: {shown(this.path)}; the same command goes on from there")
     judge(context.tally, this)
 
@@ -429,6 +463,6 @@ def judge(tally, this):
                     f"./run hunt --mutant {this.guard.name}")
         return
     for each, (name, result) in violations(this.sets).items():
-        tally.check(known_as(each, name), f"hunt on {this.column}: {name}: {result['verdict']}: "
-                    "say in driver/expected/hunt.toml what it is",
+        tally.check(known_as(this.column, each, name), f"hunt on {this.column}: {name}: "
+                    f"{result['verdict']}: say in driver/expected/hunt.toml what it is",
                     explorer.replay_command(result["line"]))

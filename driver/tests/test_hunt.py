@@ -17,7 +17,8 @@ LINE = "TU:T@TEST_1,U@WAIT,T@END"
 GOOD = Found("", done=True, counts={"schedules": 1000, "interleavings": 7, "states": 5},
              passed={("TEST_1", "TEST_2")})
 BAD = replace(GOOD, check="lost", text="x", line=LINE, schedule=3)
-KNOWN = {"violations": {"lost in *U* after TEST_1": "it is known"}}
+KNOWN = {"fixes": ["lab-folio-wait-takes-lock"],
+         "violations": {"lost in *U* after TEST_1": "it is known"}}
 
 
 class Plan(Case):
@@ -154,9 +155,11 @@ class Hunts(Case):
 
     def test_two_at_once(self):
         """Both write the same file."""
+        self.patch(hunt, SAVED=0)
         this, result = hunt.Hunt(counted(), "stock"), hunt.summed_up(GOOD, 1)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda number: this.keep(number, [("FT", result, ())]), range(100)))
+        this.save()
         self.assertEqual(len(hunt.load(this.path)["sets"]), 100)
 
     def test_shrinks(self):
@@ -185,6 +188,22 @@ class Hunts(Case):
         self.patch(hunt, FOLDER=self.folder())
         self.finds = {"FT": BAD}
         self.assertIn("no set was violated without a test", self.hunt("0/1", guard)[1][0])
+
+    def test_fixed(self):
+        """What was violated, once more: then nothing is known any more."""
+        self.patch(hunt.explorer, fixed_image=lambda context, fixes, name: "/images/um-" + "+".join(
+            fix.name for fix in fixes) + "/linux")
+        self.finds = {"TU": lambda image, bound: GOOD if "takes-lock" in image else BAD}
+        self.hunt()
+        self.ran = []
+        for failed in ([], ["TU"]):
+            context = counted()
+            hunt.hunt(context, hunt.FIXED, 1)
+            self.assertEqual(self.ran[:1], [("TU", NO_BOUND)])
+            self.assertEqual([each for each in failed if each not in str(context.tally.failed)], [])
+            self.assertEqual(len(context.tally.failed), len(failed))
+            self.finds, self.ran = {"TU": BAD}, []
+            os.remove(os.path.join(hunt.FOLDER, "fixed.json"))
 
     def test_sum(self):
         """Shards add up, and what differs between the kernels is told."""
@@ -215,7 +234,8 @@ class Told(Case):
         one = hunt.summed_up(GOOD, 7200)
         sets = {"F -1": one, "T -1": {**one, "interleavings": explorer.SATURATED}}
         [_, row, _] = hunt.table(sets).splitlines()
-        self.assertRegex(row, r"^ *1 +none +\d+ +2 +0 +0 +\d+ +0 +2,000 +2\^64 or more +10 +120\.0$")
+        self.assertRegex(row, r"^ *1 +none +\d+ +2 +0 +0 +\d+ +0 +2,000 +2\^64 or more +10 "
+                         r"+120\.0$")
 
 
 class Coverage(Case):

@@ -435,9 +435,14 @@ def standard(context, columns=tuple(scenarios.KERNELS), sets=SETS, **how):
 
     In each of them one actor runs at a time.
     """
+    known = expected.load("sets", context.base.release)
+    if sets is SETS:
+        sets = [name for name in SETS if name in known[columns[0]]]
+        if left_out := [name for name in SETS if name not in sets]:
+            context.tally.leave_out(f"not on {context.base.release}: {', '.join(left_out)}; "
+                                    "driver/expected/sets.toml says why")
     images = {(column, name): image_of(context, column, name)
               for column in columns for name in sets}
-    known = expected.load("sets", context.base.release)
 
     def one(which):
         column, name = which

@@ -322,6 +322,10 @@ class Explored(Case):
                                     release=release, **how)
             failed = [line.split(": ", 1)[1].split(";")[0] for line in tally.failed]
             self.assertEqual((tally.passed, tally.skipped, failed), counts, (release, text, how))
+        context = counted(release="6.12")
+        results = explorer.standard(context, ["stock"])
+        self.assertNotIn("FTMBR", [one.spec for _, one in results])
+        self.assertEqual(context.tally.skipped, 1)
         one = found("KL/swap", SKIPPED)
         self.assertEqual((one.refused, one.held, one.caught, one.error),
                          (True, False, False, "no swap: needs SWAP"))

@@ -11,8 +11,8 @@ from driver.core.paths import ROOT
 from driver.core.stage import Fail
 from driver.core.tally import Tally
 from driver.kernel import compose, mails, source
-from driver.kernel import tree as tree_module
 from driver.kernel import context as contexts
+from driver.kernel import tree as tree_module
 from driver.kernel.compose import KERNELS, LAB, MM, SERIES, STOCK_LAB, TCP
 from driver.kernel.context import Commits
 from driver.kernel.source import RELEASES, Base, release_of

@@ -555,7 +555,7 @@ static void run_depth_first(struct explorer *ex)
 			return;
 		report_progress(ex);
 		more = backtrack(ex);
-		ex->left = more && ex->schedules == ex->most;
+		ex->left = more && ex->most && ex->schedules == ex->most;
 	} while (more && !ex->left);
 }
 

@@ -262,6 +262,8 @@ static void set_up(void)
 		if (!as_wanted(cmd))
 			skip("to set up, %s: %s", cmd->text, cmd->got);
 	}
+	/* folio_end_writeback() has a reference still when it has woken fsync() */
+	usleep(10 * 1000);
 	check_size(sched.test, sched.test_page);
 	for (int i = 0; i < sched.nr_sessions; i++)
 		for (int j = 0; j < sched.sessions[i].nr_steps; j++)

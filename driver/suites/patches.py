@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The mails: what a maintainer's scripts would say of them, and that each patch builds."""
 
+import functools
 import itertools
 import os
 import re
@@ -12,6 +13,8 @@ from driver.core.stage import Fail, stage
 from driver.kernel import build, compose, mails, mutant
 from driver.kernel.compose import LAB, MM, SERIES, STOCK_LAB, TCP
 
+# What checkpatch says while another step checks out, and MAINTAINERS is not there for a moment.
+NO_TREE = "Must be run from the top-level dir. of a kernel tree"
 # The base has no history that a commit id could be looked up in.
 CHECKPATCH = ["--strict", "--no-signoff", "--show-types", "--ignore=UNKNOWN_COMMIT_ID"]
 # Older ones want another format of Assisted-by, or do not know it, and have whole folders in
@@ -94,9 +97,14 @@ def checkpatch(context):
         name, path = item
         options = CHECKPATCH_OLDER if not base.newest else \
             CHECKPATCH_NET if os.path.dirname(name) == net else CHECKPATCH
-        return run(["perl", "scripts/checkpatch.pl", *options, path],
-                   f"checkpatch-{name.replace('/', '-')}.log", cwd=base.src, env=SYSTEM_PYTHON,
-                   check=False)
+        look = functools.partial(run, ["perl", "scripts/checkpatch.pl", *options, path],
+                                 f"checkpatch-{name.replace('/', '-')}.log", cwd=base.src,
+                                 env=SYSTEM_PYTHON, check=False)
+        status, log = look()
+        if status and NO_TREE in read(log):
+            with base.tree:
+                status, log = look()
+        return status, log
     with stage("checkpatch --strict") as this:
         found = in_parallel(look_at, paths(context).items())
         for status, path in found:

@@ -341,6 +341,20 @@ class Mails(Case):
                         patches.apply, base, ("-3",), [f"{ROOT}/{name}.patch" for name in "wxy"])
         self.assertEqual(base.git.call_args.args, ("am", "--abort"))
 
+    def test_checkpatch_beside_a_checkout(self):
+        """It is run once more if MAINTAINERS was not there; other complaints are complaints."""
+        clean = "total: 0 errors, 0 warnings, 0 checks, 9 lines checked\n"
+        for said, good in (([patches.NO_TREE + "\n", clean], True),
+                           ([patches.NO_TREE + "\n"] * 2, False),
+                           (["total: 1 errors, 0 warnings, 0 checks\n"], False)):
+            context, words = counted(), iter(said)
+            context.base.tree = threading.RLock()
+            self.patch(patches, paths=lambda context: {"v7.3/0001": "m"},
+                       run=lambda *args, words=words, **how: (
+                           int((text := next(words)) != clean), log(text)))
+            patches.checkpatch(context)
+            self.assertEqual((bool(context.tally.passed), next(words, None)), (good, None))
+
     def test_git_am(self):
         for trees, good in ((["t", "t"], True), (["t", "u"], False)):
             context = counted()

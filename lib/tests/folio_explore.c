@@ -573,8 +573,7 @@ static void print_result(struct explorer *ex)
 	print_points(ex);
 	pr_info("%s %s|bound=%d prune=%d coarse=%d shard=%u/%u|random=%u schedules=%lu interleavings=%llu states=%lu outcomes=%lu pruned=%lu others=%lu longest=%u events=%lu ms=%llu rate=%llu states_digest=%016llx schedules_digest=%016llx\n",
 		ex->left ? "left" : "done", ex->name, ex->bound, ex->prune, ex->coarse, ex->shard,
-		ex->shards,
-		ex->nr_random, ex->schedules, ex->paths, ex->nr_states, ex->nr_outcomes,
+		ex->shards, ex->nr_random, ex->schedules, ex->paths, ex->nr_states, ex->nr_outcomes,
 		ex->pruned, ex->others, ex->longest,
 		ex->nr_events, ms, div64_u64(all * MSEC_PER_SEC, ms), ex->states_digest,
 		ex->schedules_digest);

@@ -425,9 +425,7 @@ static void insert(struct race *race)
 	struct folio *folio;
 
 	if (model_of_race(race)->spec.swap) {
-		/* One that is present would spin for a PTL that an actor is held with */
-		if (!pte_present(ptep_get(model_of_race(race)->ptes[INDEX])))
-			race_fault(race, race->addr + INDEX * PAGE_SIZE);
+		race_fault(race, race->addr + INDEX * PAGE_SIZE);
 		return;
 	}
 	folio = mm_sync_reuse(race->run);
@@ -440,8 +438,8 @@ static void insert(struct race *race)
 }
 
 /*
- * The second time, when it may not drop the mmap_lock to wait: it does so if it
- * is killed.  One that is present would spin for a PTL that an actor is held with.
+ * A fault that was tried before.  It may not drop the mmap_lock to wait for the folio
+ * lock, but drops it when it is killed.  No PTE that is present: see race_fault().
  */
 static void fault_again(struct race *race)
 {
@@ -759,7 +757,7 @@ static const char *parse_spec(struct spec *spec, const char *text)
 	if (spec->may & MAY_REUSE && (spec->shmem || spec->order))
 		return "R adds the freed page to the file itself: no page of shmem, no large folio";
 	if (spec->shmem && (spec->order || spec->size || spec->dirty))
-		return "no large folios of shmem here, its size stays, dirty is /swap";
+		return "shmem goes without /large, /pair, /size and /dirty; /swap makes it dirty";
 	if (spec->may & NEEDS_LARGE && !spec->order)
 		return "S and O split a large folio: /large or /pair";
 	if (spec->may & NEEDS_KILLED && !(spec->may & MAY_BE_KILLED))

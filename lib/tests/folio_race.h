@@ -78,7 +78,7 @@ enum {
 	NEEDS_KILLED	= BIT(16),	/* such an actor */
 	WRITES_BACK	= BIT(17),
 	WAITS_FOR_IT	= BIT(18),	/* in the queue of the folio */
-	FAULTS_IT	= BIT(19),	/* the page, which is not uptodate yet */
+	FAULTS_IT	= BIT(19),	/* faults the page in, which is not uptodate */
 	BREAKS_RULES	= BIT(20),	/* its WARNs are what there is to be seen */
 };
 

@@ -236,8 +236,7 @@ def taken_out(context, claims):
 
 def explore_with(context, commit, name, text):
     """What comes of a set with a fix: pass, or what was found."""
-    arch = build.UML if explorer.place(context.base, text) == explorer.UML_SMP else build.X86_64
-    kernel = build.kernel(context.base, commit, f"with-{name}", arch)
+    kernel = explorer.built(context, commit, f"with-{name}", text)
     with stage(f"explore {text} with {name}") as this:
         found = explorer.explored(kernel, f"explore-with-{name}", text)
         this.note = explorer.verdict(found)

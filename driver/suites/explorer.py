@@ -350,12 +350,16 @@ def image_of(context, column, name=""):
     return scenarios.image(context, column, place(context.base, name))
 
 
+def built(context, commit, label, name=""):
+    """A kernel of one's own, for a set."""
+    arch = build.UML if place(context.base, name) == UML_SMP else build.X86_64
+    return build.kernel(context.base, commit, label, arch)
+
+
 def mutated_image(context, mutants, name=""):
     """The patched kernel less some guards, for a set."""
     commit = mutant.without(context.base, context.commit["mm+lab"], mutants)
-    arch = build.UML if place(context.base, name) == UML_SMP else build.X86_64
-    return build.kernel(context.base, commit, "without-" + "+".join(one.name for one in mutants),
-                        arch)
+    return built(context, commit, "without-" + "+".join(one.name for one in mutants), name)
 
 
 def fixed_image(context, fixes, name=""):
@@ -363,8 +367,7 @@ def fixed_image(context, fixes, name=""):
     commit = context.commit["mm+lab"]
     for fix in fixes:
         commit = mutant.fixed(context.base, commit, fix)
-    arch = build.UML if place(context.base, name) == UML_SMP else build.X86_64
-    return build.kernel(context.base, commit, "fixed", arch)
+    return built(context, commit, "fixed", name)
 
 
 def explored_in_turn(image, log, names, limit=None, **how):

@@ -24,8 +24,7 @@ from driver.suites.explorer import NO_BOUND
 
 FOLDER = os.path.join(OUT, "hunt")
 FIXED = "fixed"             # the patched kernel with fixes of what is known: expected/hunt.toml
-# Sabotage; those that break a rule themselves, and one that faults, for which there are sets; one
-# that there is for Y
+# X sabotages.  I and W break a rule themselves.  For H there is the set EHUQ.  Q comes with Y.
 LEFT_OUT = set("XIWHQ")
 WITH = {"Y": "YQ"}
 # {layout: the actor that it is for, if for one alone}

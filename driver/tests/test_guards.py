@@ -81,7 +81,7 @@ class Mutants(Case):
     def test_fixes(self):
         for name in mutant.names(mutant.FIXES):
             fix = mutant.Fix(name)
-            self.assertTrue(fix.adds and "diff --git a/" in fix.diff, name)
+            self.assertTrue(fix.adds and "\ndiff --git a/" in "\n" + fix.diff, name)
             for check in fix.runs:
                 self.assertEqual(expected.load("alone")["patched"].get(check), "fail", name)
             for text in fix.sets:

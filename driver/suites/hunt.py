@@ -291,7 +291,7 @@ class Hunt:
 
     def __init__(self, context, column, shard="0/1", guard=None):
         self.context, self.guard, self.images, self.saved = context, guard, {}, 0
-        self.lock = threading.RLock()
+        self.lock, self.building = threading.RLock(), threading.Lock()
         self.column = guard.name if guard else column
         name = self.column + (f"-{shard.replace('/', '-of-')}" if shard != "0/1" else "")
         self.path = os.path.join(FOLDER, f"{name}.json")
@@ -305,7 +305,8 @@ class Hunt:
     def image(self, name):
         place = explorer.place(self.context.base, name)
         if place not in self.images:
-            self.images[place] = self.built(name)
+            with self.building:
+                self.images[place] = self.images.get(place) or self.built(name)
         return self.images[place]
 
     def built(self, name):
@@ -343,7 +344,11 @@ class Hunt:
         self.saved = time.monotonic()
 
     def explore(self, bound, names, left=math.inf, **how):
-        """[(set, result, points passed)] of those that there was time for."""
+        """[(set, result, points passed)] of those that there was time for.
+
+        With more preemptions the random schedules would be the ones of the first round again.
+        """
+        how = {**({"random": 0} if bound > 0 else {}), **how}
         begun, limit = time.monotonic(), min(left, LIMIT + EACH * len(names))
         every = explorer.explored_in_turn(
             self.image(names[0]), f"hunt-{self.column}-{bound}", names, limit, bound=bound,
@@ -357,10 +362,14 @@ class Hunt:
         """Of one set, or none if there was no time."""
         return next((result for _, result, _ in self.explore(bound, [name], **how)), None)
 
-    def take(self, queue):
-        """(bound, sets for one boot): the next ones of which nothing is known without one."""
+    def take(self, queues):
+        """(bound, sets for one boot): the next ones of which nothing is known without one.
+
+        They are of the earliest round that is left, and of the first queue that has one.
+        """
         first, names = None, []
         with self.lock:
+            queue = min(filter(None, queues), key=lambda jobs: ROUNDS.index(jobs[0][:2]), default=())
             while queue and (not first or queue[0][:2] == first) and \
                     len(names) < (OF_ALL if first == ROUNDS[-1] else A_BOOT) and \
                     len(",".join([*names, queue[0][2]])) < WORD:
@@ -372,17 +381,17 @@ class Hunt:
                     first, names = (number, bound), [*names, name]
         return first and first[1], names
 
-    def work(self, queue, end):
-        """Explore the sets of a queue, until it is empty."""
+    def work(self, queues, end):
+        """Explore the sets of some queues, until they are empty."""
         while not self.caught and not process.over.is_set():
-            bound, names = self.take(queue)
+            bound, names = self.take(queues)
             while names and not self.caught and (left := end - time.monotonic()) > 0:
                 results = self.explore(bound, names, left)
                 self.keep(bound, [(name, self.judged(bound, name, result), passed)
                                   for name, result, passed in results])
                 self.caught += [name for name, result, _ in results if result.get("new")]
                 names = names[len(results):] if results else []
-            if not names and not queue or end <= time.monotonic():
+            if not names and not any(queues) or end <= time.monotonic():
                 return
 
     def judged(self, bound, name, result):
@@ -426,6 +435,11 @@ class Hunt:
                 say(f"\n{line}\n{story_text.step_table({self.column: scenario})}")
 
 
+def turned(items, number):
+    """The same, from another one on."""
+    return [items[(number + each) % len(items)] for each in range(len(items))]
+
+
 def hunt(context, column, minutes, shard="0/1", guard=None):
     """Explore what has not been explored of this kernel yet, for so long."""
     this = Hunt(context, column, shard, guard)
@@ -436,11 +450,9 @@ def hunt(context, column, minutes, shard="0/1", guard=None):
         queues.setdefault(explorer.place(context.base, job[2]), deque()).append(job)
     end = time.monotonic() + minutes * 60
     with stage(f"hunt on {this.column}, {minutes:g} minutes") as now:
-        # Each place has a CPU of its own, until it is done: under QEMU it takes longer
+        # Each place has a CPU of its own, until its round is done: under QEMU it takes longer
         try:
-            in_parallel(lambda number: [this.work(queue, end) for queue in
-                                        itertools.islice(itertools.cycle(queues.values()), number,
-                                                         number + len(queues))],
+            in_parallel(lambda number: this.work(turned([*queues.values()], number), end),
                         range(int(process.JOBS)))
         finally:
             this.save()
@@ -453,6 +465,10 @@ def hunt(context, column, minutes, shard="0/1", guard=None):
 
 def judge(tally, this):
     """Each violation is known, and what the explorer could not do is no result of a set."""
+    if this.column == FIXED and not this.sets:
+        tally.fail("hunt on fixed: no set was violated on stock or patched, as far as out/hunt/ "
+                   "knows: hunt there first", "./run hunt; ./run hunt --on fixed")
+        return
     tally.check(this.sets, f"hunt on {this.column}: no set was explored", "./run hunt")
     for name, result in this.sets.items():
         if kind(result) == "error":

@@ -3,6 +3,7 @@
 
 import json
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -67,6 +68,7 @@ class Hunts(Case):
 
     def explored(self, image, log, names, limit, bound, **how):
         self.boots.append(names)
+        self.random = how.get("random")
         results = []
         for name in names:
             self.ran.append((name, bound))
@@ -145,6 +147,18 @@ class Hunts(Case):
         self.hunt()
         self.assertEqual(self.boots[:3], [["T"], ["FT"], ["TU"]])
 
+    def test_rounds(self):
+        """One is done in all places before the next begins; random schedules come in the first."""
+        this = hunt.Hunt(counted(), "stock")
+        uml, qemu = deque([(2, NO_BOUND, "FT"), (3, 0, "FTU")]), deque([(2, NO_BOUND, "TU/large")])
+        taken = [this.take([uml, qemu]) for _ in range(4)]
+        self.assertEqual(taken, [(NO_BOUND, ["FT"]), (NO_BOUND, ["TU/large"]), (0, ["FTU"]),
+                                 (None, [])])
+        self.assertEqual(hunt.turned([uml, qemu], 3), [qemu, uml])
+        for bound, random in ((NO_BOUND, None), (0, None), (1, 0), (2, 0)):
+            this.explore(bound, ["FTU"])
+            self.assertEqual(self.random, random)
+
     def test_known(self):
         """What is violated is so with more preemptions, too; with fewer that is not known."""
         sets = {"FTU 1": hunt.summed_up(BAD, 3)}
@@ -194,6 +208,9 @@ class Hunts(Case):
         self.patch(hunt.explorer, fixed_image=lambda context, fixes, name: "/images/um-" + "+".join(
             fix.name for fix in fixes) + "/linux")
         self.finds = {"TU": lambda image, bound: GOOD if "takes-lock" in image else BAD}
+        context = counted()
+        hunt.hunt(context, hunt.FIXED, 1)
+        self.assertIn("hunt there first", context.tally.failed[0])
         self.hunt()
         self.ran = []
         for failed in ([], ["TU"]):

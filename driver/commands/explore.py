@@ -17,8 +17,8 @@ HELP = "all interleavings of a few actors, each checked"
 def arguments(parser):
     parser.add_argument("--list", action="store_true",
                         help="list the actors and how they can act, and exit")
-    parser.add_argument("--actors", type=explorer.specs, default=explorer.SETS,
-                        metavar="SPEC,...", help="these sets, not the standard ones")
+    parser.add_argument("--actors", type=explorer.specs, metavar="SPEC,...",
+                        help="these sets, not the standard ones")
     parser.add_argument("--on", type=explorer.kernel, metavar="KERNEL", help="stock or patched")
     parser.add_argument("--bound", type=explorer.bound, metavar="N",
                         help="at most N preemptions in a schedule")
@@ -39,7 +39,7 @@ def arguments(parser):
 
 def check(args):
     """What can't be given together."""
-    if args.print_command and len(args.actors) != 1:
+    if args.print_command and len(args.actors or ()) != 1:
         raise Fail("--print-command is for one set of actors: name it with --actors")
     if not args.print_command and args.shard and "{}" in args.shard:
         raise Fail(f"--shard {args.shard} is for --print-command: without it, say which of the "

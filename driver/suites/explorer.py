@@ -433,13 +433,13 @@ def judge(tally, where, found, rerun=None):
     tally.check(found.held, f"{found.spec} {where}: {said}; see {found.console}", rerun)
 
 
-def standard(context, columns=tuple(scenarios.KERNELS), sets=SETS, **how):
-    """[(kernel, Found)] of some sets of actors, on some kernels; as many at once as there are CPUs.
+def standard(context, columns=tuple(scenarios.KERNELS), sets=None, **how):
+    """[(kernel, Found)] of some sets of actors, or the standard ones, on some kernels.
 
-    In each of them one actor runs at a time.
+    As many at once as there are CPUs; in each of them one actor runs at a time.
     """
     known = expected.load("sets", context.base.release)
-    if sets is SETS:
+    if sets is None:
         sets = [name for name in SETS if name in known[columns[0]]]
         if left_out := [name for name in SETS if name not in sets]:
             context.tally.leave_out(f"not on {context.base.release}: {', '.join(left_out)}; "

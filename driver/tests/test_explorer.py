@@ -168,7 +168,7 @@ class Arguments(Case):
     def test_good(self):
         args = parsed("explore", "--actors", "FT,TM/cold/before")
         self.assertEqual(args.actors, ["FT", "TM/cold/before"])
-        self.assertEqual(parsed("explore").actors, explorer.SETS)
+        self.assertIsNone(parsed("explore").actors)
         for words, how in (((), {}), (("--bound", "none"), {"bound": -1}),
                            (("--bound", "0", "--coarse"), {"bound": 0, "coarse": 1}),
                            (("--no-prune", "--random", "9", "--seed", "3", "--shard", "7/8"),

@@ -324,11 +324,11 @@ def machine(image, words):
             " ".join([qemu.APPEND, *IN_QEMU, *words])]
 
 
-def boot(image, log, case, *words, limit=None):
+def boot(image, log, case, *words, limit=None, count=progress):
     """Run one case of the suite; return the path of the console."""
     with contextlib.suppress(Fail):     # out of time: it has printed how far it got
         run(machine(image, [f"kunit.filter_glob=folio_explore.{case}", *words]), log,
-            count=progress, check=False, timeout=limit)
+            count=count, check=False, timeout=limit)
     return logfile(log)
 
 
@@ -370,10 +370,10 @@ def fixed_image(context, fixes, name=""):
     return built(context, commit, "fixed", name)
 
 
-def explored_in_turn(image, log, names, limit=None, **how):
+def explored_in_turn(image, log, names, limit=None, count=progress, **how):
     """[Found] of sets explored in one boot, up to the first in which something has failed."""
     console = boot(image, f"{log}-{names[0].replace('/', '-')}.console", "explore_param",
-                   *parameters(actors=",".join(names), **how), limit=limit)
+                   *parameters(actors=",".join(names), **how), limit=limit, count=count)
     results = outcomes(names, read(console))
     for found in results:
         found.console = shown(console)

@@ -15,7 +15,7 @@ from collections import deque
 from driver.core import expected, process
 from driver.core.paths import OUT, read, shown, write
 from driver.core.process import in_parallel
-from driver.core.stage import Fail, say, stage
+from driver.core.stage import Fail, current, say, stage
 from driver.core.tables import grid
 from driver.kernel import mutant
 from driver.story import text as story_text
@@ -337,6 +337,14 @@ class Hunt:
             if time.monotonic() >= self.saved + SAVED:
                 self.save()
 
+    def so_far(self, bound, name):
+        """How much of the round with this set is done."""
+        number = actors_in(name)
+        names = [key(bound, each) for each in sets_of(number)]
+        return f"{number} actor{'s' * (number > 1)}" \
+            + (f", {bound} preemption{'s' * (bound != 1)}" if bound != NO_BOUND else "") \
+            + f": {sum(each in self.sets for each in names)} of {len(names)} sets"
+
     def save(self):
         with self.lock:
             os.makedirs(FOLDER, exist_ok=True)
@@ -352,7 +360,7 @@ class Hunt:
         begun, limit = time.monotonic(), min(left, LIMIT + EACH * len(names))
         every = explorer.explored_in_turn(
             self.image(names[0]), f"hunt-{self.column}-{bound}", names, limit, bound=bound,
-            most=MANY, states_log2=LOG2, **how)
+            most=MANY, states_log2=LOG2, count=None, **how)
         seconds = time.monotonic() - begun
         cut = process.over.is_set() or seconds >= limit and (limit == left or len(every) > 1)
         return [(found.spec, summed_up(found, seconds / len(every)), found.passed)
@@ -390,6 +398,7 @@ class Hunt:
                 self.keep(bound, [(name, self.judged(bound, name, result), passed)
                                   for name, result, passed in results])
                 self.caught += [name for name, result, _ in results if result.get("new")]
+                current().progress(self.so_far(bound, names[0]))
                 names = names[len(results):] if results else []
             if not names and not any(queues) or end <= time.monotonic():
                 return

@@ -158,6 +158,10 @@ class Hunts(Case):
         for bound, random in ((NO_BOUND, None), (0, None), (1, 0), (2, 0)):
             this.explore(bound, ["FTU"])
             self.assertEqual(self.random, random)
+        this.keep(0, [("FTU", hunt.summed_up(GOOD, 1), ())])
+        self.assertEqual([this.so_far(0, "FTU"), this.so_far(1, "FTU"), this.so_far(NO_BOUND, "T")],
+                         ["3 actors, 0 preemptions: 1 of 1 sets",
+                          "3 actors, 1 preemption: 0 of 1 sets", "1 actor: 0 of 1 sets"])
 
     def test_known(self):
         """What is violated is so with more preemptions, too; with fewer that is not known."""

@@ -466,9 +466,9 @@ static s64 ms_since(ktime_t start)
 
 /*
  * Estimate the number of all schedules: as if each choice's subtree were as
- * large as its siblings'.
+ * large as its siblings'.  0 is more than can be counted.
  */
-static unsigned long estimate(const struct explorer *ex)
+unsigned long explore_estimate(const struct explorer *ex)
 {
 	u64 one = 1ULL << 62, weight = one, done = 0;
 
@@ -476,7 +476,8 @@ static unsigned long estimate(const struct explorer *ex)
 		weight = div_u64(weight, ex->nodes[i].limit);
 		done += ex->nodes[i].choice * weight;
 	}
-	return done ? mul_u64_u64_div_u64(ex->schedules, one, done) : 0;
+	/* It needs 64 bits: x86 has an exception for a quotient that has more */
+	return done > ex->schedules / 4 ? mul_u64_u64_div_u64(ex->schedules, one, done) : 0;
 }
 
 /* The points that were reached, by number, and which came next */
@@ -504,7 +505,7 @@ static void report_progress(struct explorer *ex)
 	ex->reported = ktime_get();
 	pr_info("progress %s|schedules=%lu rate=%llu states=%lu estimate=%lu\n", ex->name,
 		ex->schedules, div64_u64(ex->schedules * MSEC_PER_SEC, ms), ex->nr_states,
-		estimate(ex));
+		explore_estimate(ex));
 	print_points(ex);
 	cond_resched();
 }

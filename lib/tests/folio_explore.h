@@ -139,6 +139,7 @@ void explore_start(struct explorer *ex);
 bool explore_one(struct explorer *ex);
 void explore_stop(struct explorer *ex);
 void explore_all(struct explorer *ex, unsigned int nr_random);
+unsigned long explore_estimate(const struct explorer *ex);
 void explore_follow(struct explorer *ex, const char *text);
 void explore_expect_good(struct explorer *ex);
 

@@ -1748,6 +1748,23 @@ static void same_again(struct kunit *test)
 	}
 }
 
+/* With 30 decisions of four choices each, and with 31, which are past counting */
+static void estimate_is_limited(struct kunit *test)
+{
+	struct explorer *ex = open_explorer(test, "FT", FEW_STATES_LOG2);
+
+	ex->schedules = 4;
+	for (int i = 0; i < 31; i++)
+		ex->nodes[i].limit = 4;
+	ex->depth = 30;
+	ex->nodes[29].choice = 3;
+	KUNIT_EXPECT_EQ(test, explore_estimate(ex), (4UL << 60) / 3);
+	ex->depth = 31;
+	ex->nodes[29].choice = 0;
+	ex->nodes[30].choice = 1;
+	KUNIT_EXPECT_EQ(test, explore_estimate(ex), 0);
+}
+
 static void check_desc(const struct explore_check *check, char *desc)
 {
 	strscpy(desc, check->name, KUNIT_PARAM_DESC_SIZE);
@@ -1783,6 +1800,7 @@ static struct kunit_case explore_cases[] = {
 	KUNIT_CASE_SLOW(prune_sees_all),
 	KUNIT_CASE_SLOW(shards_make_the_whole),
 	KUNIT_CASE_SLOW(same_again),
+	KUNIT_CASE(estimate_is_limited),
 	KUNIT_CASE_PARAM(check_reports, check_gen_params),
 	{}
 };

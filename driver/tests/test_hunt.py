@@ -49,6 +49,14 @@ class Plan(Case):
         self.assertEqual([hunt.actors_in(name) for name in ("F", "YQ", "TYQ/large")], [1, 1, 2])
 
 
+    def test_shortened(self):
+        """Only where no other actor has its turn in between."""
+        for line, short in (("FT:T@A,F@B,F@B,F@B,F@END", "FT:T@A,F@B,F@END"),
+                            ("FT:F@B,F@B,T@END", "FT:F@B,F@B,T@END"),
+                            ("FT:T@B,F@B,F@END", "FT:T@B,F@B,F@END")):
+            self.assertEqual(hunt.shortened(line), short)
+
+
 class Hunts(Case):
     """hunt.hunt(), the explorer being self.finds: {set: Found, or a function of the bound}."""
 

@@ -386,7 +386,8 @@ class Hunt:
         """
         first, names = None, []
         with self.lock:
-            queue = min(filter(None, queues), key=lambda jobs: ROUNDS.index(jobs[0][:2]), default=())
+            queue = min(filter(None, queues), default=(),
+                        key=lambda jobs: ROUNDS.index(jobs[0][:2]))
             while queue and (not first or queue[0][:2] == first) and \
                     len(names) < (OF_ALL if first == ROUNDS[-1] else A_BOOT) and \
                     len(",".join([*names, queue[0][2]])) < WORD:

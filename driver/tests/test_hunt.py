@@ -48,7 +48,6 @@ class Plan(Case):
         self.assertEqual(hunt.fewer("TUYQ/shmem", 2), ["TU/shmem", "TYQ/shmem", "UYQ/shmem"])
         self.assertEqual([hunt.actors_in(name) for name in ("F", "YQ", "TYQ/large")], [1, 1, 2])
 
-
     def test_shortened(self):
         """Only where no other actor has its turn in between."""
         for line, short in (("FT:T@A,F@B,F@B,F@B,F@END", "FT:T@A,F@B,F@END"),

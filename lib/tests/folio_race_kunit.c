@@ -129,6 +129,8 @@ struct replay {
 	const struct scenario *sc;
 	struct mm_sync_step steps[MAX_STEPS];
 	struct replay_actor actors[MAX_ACTORS];
+	struct file *filler;	/* its folios, so many, fill the memory */
+	pgoff_t nr_filled;
 	bool stuck;		/* actors may come back: leave them all this */
 };
 
@@ -1355,31 +1357,28 @@ static unsigned long scanned_by_kswapd(void)
 	return global_node_page_state(PGSCAN_KSWAPD);
 }
 
-/* Fill the page cache with clean folios until kswapd has had to look at them */
+/* Add clean folios to the page cache until kswapd has had to look at some */
 static void make_pressure(struct race *race)
 {
+	struct replay *replay = container_of(race, struct replay, race);
+	struct address_space *mapping = replay->filler->f_mapping;
+	pgoff_t end = replay->nr_filled + 4 * totalram_pages();
 	unsigned long before = scanned_by_kswapd();
-	struct file *file;
 
-	file = race_open_ramfs();
-	if (IS_ERR(file))
-		return;
-	for (pgoff_t index = 0; index < 4 * totalram_pages(); index++) {
+	while (replay->nr_filled < end) {
 		struct folio *folio = filemap_alloc_folio(GFP_KERNEL, 0, NULL);
 
 		if (!folio)
 			break;
-		if (!filemap_add_folio(file->f_mapping, folio, index, GFP_KERNEL)) {
+		if (!filemap_add_folio(mapping, folio, replay->nr_filled, GFP_KERNEL)) {
 			folio_mark_uptodate(folio);
 			folio_unlock(folio);
 		}
 		folio_put(folio);
-		if (index % 1024 == 0 && scanned_by_kswapd() > before + 1024)
+		if (++replay->nr_filled % 1024 == 0 && scanned_by_kswapd() > before + 1024)
 			break;
 		cond_resched();
 	}
-	truncate_inode_pages(file->f_mapping, 0);
-	__fput_sync(file);
 }
 
 /*
@@ -1400,16 +1399,22 @@ static const struct scenario pressure = {
 
 static void kswapd_passes(struct kunit *test)
 {
-	unsigned long scanned = scanned_by_kswapd();
-	unsigned long bystanders = mm_sync_bystanders();
 	struct replay *replay = test->priv;
 	struct race *race = &replay->race;
+	unsigned long scanned, bystanders;
 
 	if (only)
 		kunit_skip(test, "folio_race_kunit.only=%s", only);
+	replay->filler = race_open_ramfs();
+	KUNIT_ASSERT_FALSE(test, IS_ERR(replay->filler));
+	/* Nobody is held under RCU while most of the memory is filled: RCU calls that a stall */
+	make_pressure(race);
+
 	replay->sc = &pressure;
 	set_up(replay);
-	race->run->stall_ms = 60 * MSEC_PER_SEC;
+	race->run->stall_ms = 10 * MSEC_PER_SEC;
+	scanned = scanned_by_kswapd();
+	bystanders = mm_sync_bystanders();
 	run_once(replay);
 	tear_down(replay);
 	KUNIT_EXPECT_EQ(test, race->run->err, 0);
@@ -1441,6 +1446,8 @@ static void race_exit(struct kunit *test)
 
 	if (!replay || replay->stuck)
 		return;
+	if (!IS_ERR_OR_NULL(replay->filler))
+		__fput_sync(replay->filler);
 	kfree(replay->race.run);
 	kfree(replay);
 }

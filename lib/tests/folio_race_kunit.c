@@ -129,8 +129,8 @@ struct replay {
 	const struct scenario *sc;
 	struct mm_sync_step steps[MAX_STEPS];
 	struct replay_actor actors[MAX_ACTORS];
-	struct file *filler;	/* its folios, so many, fill the memory */
-	pgoff_t nr_filled;
+	struct file *filler;	/* its folios fill the memory */
+	pgoff_t nr_filled;	/* the number of these folios */
 	bool stuck;		/* actors may come back: leave them all this */
 };
 
@@ -1407,7 +1407,10 @@ static void kswapd_passes(struct kunit *test)
 		kunit_skip(test, "folio_race_kunit.only=%s", only);
 	replay->filler = race_open_ramfs();
 	KUNIT_ASSERT_FALSE(test, IS_ERR(replay->filler));
-	/* Nobody is held under RCU while most of the memory is filled: RCU calls that a stall */
+	/*
+	 * Fill the memory before an actor is held under RCU: on a slow machine
+	 * that takes longer than RCU lets a grace period last.
+	 */
 	make_pressure(race);
 
 	replay->sc = &pressure;
